@@ -1,0 +1,11 @@
+//! Cairn: a whole backend in one executable and one SQLite file.
+//!
+//! Layers, outermost first: [`net`] (bytes), [`faces`] (wire protocols), [`auth`] (who is calling),
+//! [`engine`] (may they, and do it), [`store`] (the file). `ARCHITECTURE.md` tells the whole story.
+
+pub mod crypto;
+pub mod engine;
+pub mod net;
+pub mod schema;
+pub mod store;
+pub mod util;
