@@ -1,1 +1,3 @@
+//! The executable: exit code and nothing else.
+
 fn main() {}

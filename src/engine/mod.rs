@@ -1,1 +1,1 @@
-//! To come.
+//! Behaviour: who may do what, and doing it.

@@ -129,6 +129,22 @@ impl Schema {
         schema(raw, "", 1)
     }
 
+    /// Reads a schema from its JSON text, as it is stored.
+    ///
+    /// # Errors
+    /// A sentence when the text is no JSON object or a definition in it is malformed.
+    pub fn parse_text(text: &str) -> Result<Self, String> {
+        let raw = crate::util::json::parse_object(text.as_bytes()).map_err(|e| e.to_string())?;
+        Self::parse(&raw).map_err(|e| e.to_string())
+    }
+
+    /// Names of the top-level fields that want an index: `indexed` or `unique`.
+    #[must_use]
+    pub fn indexed_fields(&self) -> Vec<String> {
+        let wants = |field: &Field| field.indexed || field.unique;
+        self.fields().filter(|(_, field)| wants(field)).map(|(name, _)| name.to_owned()).collect()
+    }
+
     /// The fields, in the order they came.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &Field)> {
         self.fields.iter().map(|(name, field)| (name.as_str(), field))

@@ -13,6 +13,7 @@
 
 mod definition;
 mod drift;
+pub mod filter;
 mod hash;
 pub mod system;
 mod type_id;

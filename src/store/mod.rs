@@ -1,1 +1,297 @@
-//! To come.
+//! The file: one SQLite database, one writing thread, many readers.
+//!
+//! [`Store::write`] hands a closure to the writer, which runs it as a unit of a group commit and answers after the commit
+//! is on disk. [`Store::read`] runs a closure inline on one read snapshot; [`Store::query`] runs it on one of a few query
+//! threads under a deadline.
+//!
+//! The only module that knows SQL and rusqlite. Does not know who asks, or any wire format.
+//!
+//! Invariants
+//! T1. Exactly one process and one thread write; a second process is told who holds the file.
+//! T2. A reply to a write means that its transaction is durable (`synchronous=FULL`) or handed to the
+//!     operating system (`normal`, by choice).
+//! T3. No read snapshot outlives the closure it was opened for.
+//! T4. The queues of the writer and of the query threads are bounded; past the bound callers get `Busy`.
+
+mod alias;
+mod association;
+mod blob;
+mod change;
+mod checkpoint;
+mod error;
+mod find;
+mod grant;
+mod lock;
+mod maintain;
+mod meta;
+mod migrate;
+mod name;
+mod open;
+mod query_threads;
+mod record;
+mod search;
+mod token;
+mod types;
+mod view;
+mod writer;
+
+pub use alias::FIXED_IDS;
+pub use association::{AssociationKind, AssociationRow};
+pub use blob::{BlobRow, CHUNK_BYTES, UploadId};
+pub use change::{Actor, ChangeRow, Op, Replaced};
+pub use error::{Result, StoreError};
+pub use find::{Bind, Direction, Find, IsDeadline, Related, Scope, SortKey, Span, ValueTest};
+pub use grant::GrantRow;
+pub use maintain::{Counts, Verification};
+pub use name::NameId;
+pub use open::{APPLICATION_ID, FORMAT, SCHEMA, check_file};
+pub use query_threads::QUERY_QUEUE_MAX;
+pub use record::RecordRow;
+pub use token::{NonceRow, TokenRow};
+pub use types::{NewType, TypeInfo, TypeRowId, Types};
+pub use view::View;
+pub use writer::{BATCH_UNITS_MAX, Committed, Event, QUEUE_UNITS_MAX, Unit};
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::util::clock::Clock;
+
+/// When a commit counts as done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Flushed to the disk.
+    #[default]
+    Full,
+    /// Handed to the operating system: survives a crash of the process, not of the machine.
+    Normal,
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub durability: Durability,
+    pub clock: Clock,
+    /// Threads for queries that may take long.
+    pub query_threads: usize,
+    /// How long one such query may run.
+    pub query_deadline: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Full,
+            clock: Clock::system(),
+            query_threads: 2,
+            query_deadline: Duration::from_secs(10),
+        }
+    }
+}
+
+/// An open file. Cheap to clone; the last clone to go stops the threads and checkpoints.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+/// What readers and writer share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    path: PathBuf,
+    idle_readers: Mutex<Vec<Connection>>,
+    names: name::Names,
+    types: RwLock<Arc<Types>>,
+    last_tx: AtomicI64,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct Inner {
+    // Order matters: fields drop from the top. Threads end and connections close before the lock is released.
+    writer: writer::Writer,
+    queries: query_threads::QueryThreads,
+    checkpointer: checkpoint::Checkpointer,
+    shared: Arc<Shared>,
+    _lock: lock::FileLock,
+}
+
+impl Store {
+    /// Opens the file at `path`, making it when it does not exist, migrating it when it is older.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process holds it, [`StoreError::Refused`] when it is not a stack file, is newer
+    /// than this program, or is damaged.
+    pub fn open(path: &Path, options: &Options) -> Result<Self> {
+        let lock = lock::FileLock::acquire(path)?;
+        let connection = open::open_writer(path, options)?;
+        let types = Types::load(&connection)?;
+        let last_tx = change::last_tx(&connection)?;
+        let shared = Arc::new(Shared {
+            path: path.to_owned(),
+            idle_readers: Mutex::new(Vec::new()),
+            names: name::Names::default(),
+            types: RwLock::new(Arc::new(types)),
+            last_tx: AtomicI64::new(last_tx),
+            clock: options.clock.clone(),
+        });
+        let checkpointer = checkpoint::Checkpointer::new();
+        let writer =
+            writer::Writer::start(connection, Arc::clone(&shared), checkpointer.signals())?;
+        checkpointer.start(path, writer.requests())?;
+        let queries = query_threads::QueryThreads::start(
+            Arc::clone(&shared),
+            options.query_threads,
+            options.query_deadline,
+        )?;
+        let store =
+            Self { inner: Arc::new(Inner { writer, queries, checkpointer, shared, _lock: lock }) };
+        store.sweep_uploads_of_last_run()?;
+        Ok(store)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.inner.shared.path
+    }
+
+    /// The newest committed unit.
+    pub fn last_tx(&self) -> i64 {
+        self.inner.shared.last_tx.load(Ordering::Acquire)
+    }
+
+    /// The registered types as of the newest commit.
+    pub fn types(&self) -> Arc<Types> {
+        self.inner.shared.types()
+    }
+
+    /// Bytes of the write-ahead log right now.
+    pub fn wal_bytes(&self) -> u64 {
+        open::wal_bytes(&self.inner.shared.path)
+    }
+
+    /// Runs `work` inline on one read snapshot. For reads by id and for indexed, limited pages only.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&View<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let shared = &self.inner.shared;
+        let connection = shared.take_reader()?;
+        let result = view::on_snapshot(&connection, shared, work);
+        shared.give_back(connection);
+        result
+    }
+
+    /// Runs `work` on a query thread, on one read snapshot, under the deadline.
+    pub async fn query<T, E>(
+        &self,
+        work: impl FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.inner.queries.run(work).await
+    }
+
+    /// Runs `work` as one unit in the writer; resolves after the commit. An error leaves no trace of the unit: `work` either
+    /// checks everything before its first write, or says `several_steps` so that it runs inside a savepoint.
+    pub async fn write<T, E>(
+        &self,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.inner
+            .writer
+            .submit(false, work)?
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// As [`Store::write`], for units whose later steps may fail after earlier ones wrote.
+    pub async fn write_several<T, E>(
+        &self,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.inner
+            .writer
+            .submit(true, work)?
+            .await
+            .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// As [`Store::write_several`], blocking: for the command line and for callers without a runtime.
+    pub fn write_blocking<T, E>(
+        &self,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.inner
+            .writer
+            .submit(true, work)?
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// Calls `listener` on the writer thread after each commit, before its units are answered. It must not block.
+    pub fn on_commit(&self, listener: impl Fn(&Committed) + Send + Sync + 'static) {
+        self.inner.writer.listen(Box::new(listener));
+    }
+
+    /// Ends the threads after what is queued, empties the write-ahead log, closes every connection.
+    pub fn close(&self) {
+        self.inner.queries.stop();
+        self.inner.checkpointer.stop();
+        self.inner.shared.close_readers();
+        self.inner.writer.stop();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queries.stop();
+        self.checkpointer.stop();
+        self.shared.close_readers();
+        self.writer.stop();
+    }
+}
+
+impl Shared {
+    pub(crate) fn types(&self) -> Arc<Types> {
+        Arc::clone(&self.types.read().expect("no holder of this lock panics"))
+    }
+
+    pub(crate) fn take_reader(&self) -> Result<Connection> {
+        let idle = self.idle_readers.lock().expect("no holder of this lock panics").pop();
+        match idle {
+            Some(connection) => Ok(connection),
+            None => open::open_reader(&self.path),
+        }
+    }
+
+    /// Keeps the connection for the next reader. A connection that is still inside a transaction is closed instead.
+    pub(crate) fn give_back(&self, connection: Connection) {
+        const IDLE_READERS_MAX: usize = 8;
+        let mut idle = self.idle_readers.lock().expect("no holder of this lock panics");
+        if connection.is_autocommit() && idle.len() < IDLE_READERS_MAX {
+            idle.push(connection);
+        }
+    }
+
+    fn close_readers(&self) {
+        self.idle_readers.lock().expect("no holder of this lock panics").clear();
+    }
+}

@@ -1,0 +1,162 @@
+-- Cairn: the complete current schema of a stack file. Format 1.
+--
+-- This file is what a new stack gets; migrations in src/store/ bring an older file to exactly this shape (a test compares
+-- the two). `application_id` 0x4341524E ("CARN") and `user_version` (the format number) identify a file.
+--
+-- Conventions: instants are INTEGER milliseconds since 1970 UTC. `rid` is the 60-bit record id that is printed as
+-- 12 base-32 characters. JSON is TEXT, minified. Long texts that repeat (identities, app names) are stored once in `name`.
+
+-- Settings and counters of the file itself: owner, signing keys, format history.
+CREATE TABLE meta (
+    key   TEXT PRIMARY KEY,
+    value ANY
+) STRICT, WITHOUT ROWID;
+
+-- Interned texts: DIDs and app names. Rows are never removed: an author stays an author.
+CREATE TABLE name (
+    id   INTEGER PRIMARY KEY,
+    text TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- The family of a type: its name without `@version`.
+CREATE TABLE collection (
+    id     INTEGER PRIMARY KEY,
+    name   TEXT NOT NULL UNIQUE,
+    -- JSON: which face made it, rules, display; NULL for a plain stack collection.
+    config TEXT
+) STRICT;
+
+CREATE TABLE type (
+    id            INTEGER PRIMARY KEY,
+    collection    INTEGER NOT NULL REFERENCES collection (id),
+    version       INTEGER NOT NULL,
+    name          TEXT    NOT NULL,
+    -- The schema as it was sent, unknown keys included.
+    schema        TEXT    NOT NULL,
+    schema_hash   TEXT    NOT NULL,
+    migrates_from TEXT,
+    -- 1 when records of the type are in the full-text index.
+    search        INTEGER NOT NULL DEFAULT 1,
+    created_at    INTEGER NOT NULL,
+    UNIQUE (collection, version)
+) STRICT;
+
+-- The current state of every record, soft-deleted ones included.
+CREATE TABLE record (
+    rid          INTEGER PRIMARY KEY,
+    type         INTEGER NOT NULL REFERENCES type (id),
+    version      INTEGER NOT NULL,
+    -- Number of the unit that made this version.
+    tx           INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    updated_at   INTEGER NOT NULL,
+    deleted_at   INTEGER,
+    -- For whom the creator acted, and who it was when somebody else (name.id).
+    subject      INTEGER REFERENCES name (id),
+    principal    INTEGER REFERENCES name (id),
+    app          INTEGER REFERENCES name (id),
+    -- Containing record, as text: existence is not promised.
+    parent       TEXT,
+    -- The id a client or a protocol chose; unique in its collection through table `alias`.
+    alias        TEXT,
+    -- JSON array or NULL, passed through to answers.
+    permissions  TEXT,
+    -- JSON array or NULL, passed through to answers; table `association` is its index.
+    associations TEXT,
+    -- JSON object, as it came in, minified.
+    content      TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX record_type_created ON record (type, created_at);
+CREATE INDEX record_created ON record (created_at);
+CREATE INDEX record_parent ON record (parent, created_at) WHERE parent IS NOT NULL;
+
+-- Chosen ids. `collection` 0 holds the fixed ids of the stack (`_config`, an imported owner card).
+CREATE TABLE alias (
+    collection INTEGER NOT NULL,
+    id         TEXT    NOT NULL,
+    rid        INTEGER NOT NULL,
+    PRIMARY KEY (collection, id)
+) STRICT, WITHOUT ROWID;
+
+-- Journal, version history and change feed in one append-only table. `replaced` of the change that made version n + 1 is
+-- version n. A commit unit has one `tx`; a purge leaves its rows with `replaced` NULL.
+CREATE TABLE change (
+    seq      INTEGER PRIMARY KEY,
+    tx       INTEGER NOT NULL,
+    -- 0 for a unit that changed no record.
+    rid      INTEGER NOT NULL,
+    -- The version this change made.
+    version  INTEGER NOT NULL,
+    op       INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    -- For whom, and by whom when somebody else (name.id); NULL for the product itself.
+    actor    INTEGER,
+    via      INTEGER,
+    -- JSON: the state replaced (see store/change.rs).
+    replaced TEXT
+) STRICT;
+
+CREATE INDEX change_history ON change (rid, version) WHERE replaced IS NOT NULL;
+
+-- Index of associations, both directions. kind: 0 tag, 1 attachment, 2 relationship, 3 content field declared file-ref.
+-- `target` is a blob hash, a record id or DID as text, '' for tags.
+CREATE TABLE association (
+    rid    INTEGER NOT NULL,
+    kind   INTEGER NOT NULL,
+    label  TEXT    NOT NULL,
+    target TEXT    NOT NULL,
+    PRIMARY KEY (rid, kind, label, target)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX association_target ON association (kind, target, label, rid);
+
+-- What live `_grant` records allow, for look-ups. grantee NULL: any authenticated subject.
+CREATE TABLE grant_right (
+    rid     INTEGER PRIMARY KEY,
+    family  TEXT    NOT NULL,
+    grantee TEXT,
+    -- Bits of engine::access::Actions.
+    actions INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX grant_right_grantee ON grant_right (grantee);
+
+-- Immutable bytes. hash NULL: an upload in progress, or bytes waiting to be swept.
+CREATE TABLE blob (
+    id         INTEGER PRIMARY KEY,
+    hash       TEXT UNIQUE,
+    size       INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+-- Piece n of blob b has id (b << 20) | n; all pieces but the last are 256 KiB.
+CREATE TABLE blob_chunk (
+    id    INTEGER PRIMARY KEY,
+    bytes BLOB NOT NULL
+) STRICT;
+
+-- Words of the records' texts. Contentless: the text itself stays in `record`.
+CREATE VIRTUAL TABLE search USING fts5 (text, content = '', contentless_delete = 1);
+
+-- Issued tokens; only the SHA-256 of a secret is kept.
+CREATE TABLE token (
+    id         TEXT PRIMARY KEY,
+    hash       BLOB    NOT NULL UNIQUE,
+    principal  TEXT    NOT NULL,
+    subject    TEXT    NOT NULL,
+    label      TEXT,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
+) STRICT;
+
+CREATE INDEX token_expiry ON token (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Open challenges of the DID handshake.
+CREATE TABLE nonce (
+    nonce      TEXT PRIMARY KEY,
+    did        TEXT    NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX nonce_expiry ON nonce (expires_at);

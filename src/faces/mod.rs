@@ -1,0 +1,1 @@
+//! The wire protocols. A face translates; it decides nothing.

@@ -1,0 +1,54 @@
+//! What can go wrong at or below SQLite, reduced to what callers act on.
+
+/// Why the file did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The queue of the writer or of the query threads is full; try again shortly.
+    #[error("too many requests are waiting")]
+    Busy,
+    /// The query ran past its deadline.
+    #[error("the query took too long")]
+    Deadline,
+    /// No space left; reading goes on, writing resumes when there is space.
+    #[error("the disk is full")]
+    Full,
+    /// A uniqueness rule of the schema was broken; the text names table and columns.
+    #[error("already taken: {0}")]
+    Taken(String),
+    /// The store is stopping or its writer has ended.
+    #[error("the store is closed")]
+    Closed,
+    /// Another process owns the file.
+    #[error("{path} is in use by {holder}; stop it first, or choose another file")]
+    InUse { path: String, holder: String },
+    /// Not a file of ours, too new, or damaged; the text says what to do.
+    #[error("{0}")]
+    Refused(String),
+    #[error("input or output failed")]
+    Io(#[from] std::io::Error),
+    #[error("SQLite: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode;
+        let Some(code) = error.sqlite_error_code() else { return Self::Sqlite(error) };
+        match code {
+            ErrorCode::OperationInterrupted => Self::Deadline,
+            ErrorCode::DiskFull => Self::Full,
+            ErrorCode::ConstraintViolation => match &error {
+                rusqlite::Error::SqliteFailure(cause, Some(text))
+                    if cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+                        || cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY =>
+                {
+                    Self::Taken(text.clone())
+                }
+                _ => Self::Sqlite(error),
+            },
+            _ => Self::Sqlite(error),
+        }
+    }
+}
+
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;

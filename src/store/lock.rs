@@ -1,0 +1,104 @@
+//! One process per file, by an advisory lock that the operating system drops with the process.
+//!
+//! On Linux the lock is `flock` on the database file itself: independent of the record locks SQLite takes, and no lock file
+//! can stay behind. Elsewhere the two kinds may collide, so a file beside it carries the lock.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use super::error::{Result, StoreError};
+
+#[derive(Debug)]
+pub(crate) struct FileLock {
+    // Closing any descriptor of a file drops the process's record locks on it, so this one is opened before SQLite opens the
+    // file and closed after.
+    _file: File,
+    beside: Option<PathBuf>,
+}
+
+impl FileLock {
+    pub(crate) fn acquire(path: &Path) -> Result<Self> {
+        let beside = (!cfg!(target_os = "linux")).then(|| {
+            let mut name = path.as_os_str().to_owned();
+            name.push("-lock");
+            PathBuf::from(name)
+        });
+        let file = open_private(beside.as_deref().unwrap_or(path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file, beside }),
+            Err(std::fs::TryLockError::WouldBlock) => {
+                Err(StoreError::InUse { path: path.display().to_string(), holder: holder(&file) })
+            }
+            Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for FileLock {
+    fn drop(&mut self) {
+        if let Some(path) = &self.beside {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Opens or makes a file that only its owner may read.
+pub(crate) fn open_private(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    Ok(options.open(path)?)
+}
+
+/// Which process holds the lock, as far as the system tells.
+#[cfg(target_os = "linux")]
+fn holder(file: &File) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let unknown = || "another process".to_owned();
+    let Ok(metadata) = file.metadata() else { return unknown() };
+    let Ok(locks) = std::fs::read_to_string("/proc/locks") else { return unknown() };
+    // "1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF"
+    let inode = format!(":{}", metadata.ino());
+    locks
+        .lines()
+        .filter(|line| line.contains("FLOCK") && !line.contains("->"))
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let of = fields.get(5)?;
+            of.ends_with(&inode).then(|| fields.get(4).copied()).flatten()
+        })
+        .next()
+        .map_or_else(unknown, |pid| match std::fs::read_to_string(format!("/proc/{pid}/comm")) {
+            Ok(name) => format!("process {pid} ({})", name.trim()),
+            Err(_) => format!("process {pid}"),
+        })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn holder(_file: &File) -> String {
+    "another process".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second holder learns who has the file; the lock ends with the first.
+    #[test]
+    fn one_holder_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.cairn");
+        let first = FileLock::acquire(&path).unwrap();
+        let refused = FileLock::acquire(&path).unwrap_err().to_string();
+        assert!(refused.contains("in use by"), "{refused}");
+        if cfg!(target_os = "linux") {
+            assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        }
+        drop(first);
+        FileLock::acquire(&path).unwrap();
+    }
+}

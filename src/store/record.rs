@@ -1,0 +1,147 @@
+//! Current states of records.
+
+use rusqlite::{OptionalExtension, Row, named_params};
+
+use super::NameId;
+use super::error::Result;
+use super::view::View;
+use super::writer::Unit;
+
+/// A row of table `record`. Instants are milliseconds; `permissions`, `associations` and `content` are JSON text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecordRow {
+    pub rid: i64,
+    pub type_id: i64,
+    pub version: i64,
+    pub tx: i64,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub deleted_at: Option<i64>,
+    pub subject: Option<NameId>,
+    pub principal: Option<NameId>,
+    pub app: Option<NameId>,
+    pub parent: Option<String>,
+    pub alias: Option<String>,
+    pub permissions: Option<String>,
+    pub associations: Option<String>,
+    pub content: String,
+}
+
+/// The columns [`RecordRow::read`] expects, of a table or alias named `r`.
+pub(crate) const COLUMNS: &str = "r.rid, r.type, r.version, r.tx, r.created_at, r.updated_at, r.deleted_at, r.subject, \
+     r.principal, r.app, r.parent, r.alias, r.permissions, r.associations, r.content";
+
+impl RecordRow {
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            rid: row.get(0)?,
+            type_id: row.get(1)?,
+            version: row.get(2)?,
+            tx: row.get(3)?,
+            created_at: row.get(4)?,
+            updated_at: row.get(5)?,
+            deleted_at: row.get(6)?,
+            subject: row.get(7)?,
+            principal: row.get(8)?,
+            app: row.get(9)?,
+            parent: row.get(10)?,
+            alias: row.get(11)?,
+            permissions: row.get(12)?,
+            associations: row.get(13)?,
+            content: row.get(14)?,
+        })
+    }
+}
+
+const BY_ID: &str = "
+    SELECT r.rid, r.type, r.version, r.tx, r.created_at, r.updated_at, r.deleted_at, r.subject, r.principal, r.app,
+           r.parent, r.alias, r.permissions, r.associations, r.content
+      FROM record r
+     WHERE r.rid = ?1";
+
+const INSERT: &str = "
+    INSERT INTO record (rid, type, version, tx, created_at, updated_at, deleted_at, subject, principal, app, parent, alias,
+                        permissions, associations, content)
+    VALUES (:rid, :type, :version, :tx, :created_at, :updated_at, :deleted_at, :subject, :principal, :app, :parent, :alias,
+            :permissions, :associations, :content)";
+
+const UPDATE: &str = "
+    UPDATE record
+       SET type = :type, version = :version, tx = :tx, updated_at = :updated_at, deleted_at = :deleted_at, alias = :alias,
+           permissions = :permissions, associations = :associations, content = :content
+     WHERE rid = :rid";
+
+impl View<'_> {
+    pub fn record(&self, rid: i64) -> Result<Option<RecordRow>> {
+        Ok(self.prepare(BY_ID)?.query_row([rid], RecordRow::read).optional()?)
+    }
+
+    pub fn record_exists(&self, rid: i64) -> Result<bool> {
+        Ok(self.prepare("SELECT 1 FROM record WHERE rid = ?1")?.exists([rid])?)
+    }
+
+    /// The greatest record id in the file.
+    pub fn last_rid(&self) -> Result<i64> {
+        Ok(self.prepare("SELECT coalesce(max(rid), 0) FROM record")?.query_row([], |r| r.get(0))?)
+    }
+
+    /// Records of one type whose top-level string field `field` holds `value`; uses the field's index where it has one.
+    pub fn records_with_text(
+        &self,
+        type_id: i64,
+        field: &str,
+        value: &str,
+    ) -> Result<Vec<RecordRow>> {
+        let sql = super::types::text_lookup_sql(type_id, field);
+        let mut statement = self.prepare(&sql)?;
+        let rows = statement.query_map([value], RecordRow::read)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Calls `each` with every record of a type, soft-deleted ones included, in order of creation.
+    pub fn each_of_type(
+        &self,
+        type_id: i64,
+        mut each: impl FnMut(RecordRow) -> Result<()>,
+    ) -> Result<()> {
+        let mut statement = self.prepare(
+            "SELECT r.rid, r.type, r.version, r.tx, r.created_at, r.updated_at, r.deleted_at, r.subject, r.principal, r.app,
+                    r.parent, r.alias, r.permissions, r.associations, r.content
+               FROM record r
+              WHERE r.type = ?1
+              ORDER BY r.created_at, r.rid",
+        )?;
+        let mut rows = statement.query([type_id])?;
+        while let Some(row) = rows.next()? {
+            each(RecordRow::read(row)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Unit<'_> {
+    pub fn insert_record(&mut self, row: &RecordRow) -> Result<()> {
+        self.prepare(INSERT)?.execute(named_params! {
+            ":rid": row.rid, ":type": row.type_id, ":version": row.version, ":tx": row.tx,
+            ":created_at": row.created_at, ":updated_at": row.updated_at, ":deleted_at": row.deleted_at,
+            ":subject": row.subject, ":principal": row.principal, ":app": row.app, ":parent": row.parent,
+            ":alias": row.alias, ":permissions": row.permissions, ":associations": row.associations,
+            ":content": row.content,
+        })?;
+        Ok(())
+    }
+
+    pub fn update_record(&mut self, row: &RecordRow) -> Result<()> {
+        self.prepare(UPDATE)?.execute(named_params! {
+            ":rid": row.rid, ":type": row.type_id, ":version": row.version, ":tx": row.tx,
+            ":updated_at": row.updated_at, ":deleted_at": row.deleted_at, ":alias": row.alias,
+            ":permissions": row.permissions, ":associations": row.associations, ":content": row.content,
+        })?;
+        Ok(())
+    }
+
+    pub fn remove_record(&mut self, rid: i64) -> Result<()> {
+        self.prepare("DELETE FROM record WHERE rid = ?1")?.execute([rid])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,53 @@
+//! One read snapshot, and everything that can be read from it. The methods sit in the files of their tables.
+
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::error::{Result, StoreError};
+use super::{Shared, Types};
+
+/// A consistent state of the file: a reader's snapshot, or what the writer sees inside its unit.
+pub struct View<'c> {
+    pub(crate) connection: &'c Connection,
+    pub(crate) shared: &'c Shared,
+    /// In the writer: the types as this batch has changed them.
+    pub(crate) types: Option<Arc<Types>>,
+}
+
+impl View<'_> {
+    pub(crate) fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        Ok(self.connection.prepare_cached(sql)?)
+    }
+
+    /// The registered types.
+    pub fn types(&self) -> Arc<Types> {
+        self.types.clone().unwrap_or_else(|| self.shared.types())
+    }
+
+    /// The clock's time.
+    pub fn now_ms(&self) -> i64 {
+        self.shared.clock.now_ms()
+    }
+}
+
+/// Opens a snapshot, runs `work` on it, closes it.
+pub(crate) fn on_snapshot<T, E: From<StoreError>>(
+    connection: &Connection,
+    shared: &Shared,
+    work: impl FnOnce(&View<'_>) -> Result<T, E>,
+) -> Result<T, E> {
+    let run = |sql: &str| -> Result<()> {
+        connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    };
+    run("BEGIN")?;
+    let result = work(&View { connection, shared, types: None });
+    let ended = run("COMMIT");
+    if ended.is_err() {
+        // An interrupted statement can leave the transaction open; what it read is not used then.
+        let _ = connection.execute_batch("ROLLBACK");
+        return result.and_then(|_| Err(StoreError::Deadline.into()));
+    }
+    result
+}

@@ -1,0 +1,408 @@
+//! The one writing thread: group commit.
+//!
+//! Takes the first waiting unit, then whatever else is waiting up to [`BATCH_UNITS_MAX`], runs them in one SQLite
+//! transaction, commits once, and answers all of them. A unit that fails is taken back alone.
+//!
+//! Invariants
+//! W1. No unit is answered with success before its commit returned.
+//! W2. `tx` numbers rise by commit order and are never given twice; a failed unit uses none.
+//! W3. A unit without savepoint that fails after it wrote takes its whole batch back (it broke its promise to check first):
+//!     nothing half-written is ever committed.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::change::Op;
+use super::checkpoint::Signals;
+use super::error::{Result, StoreError};
+use super::record::RecordRow;
+use super::types::Types;
+use super::view::View;
+use super::{NameId, Shared};
+
+/// Units in one commit.
+pub const BATCH_UNITS_MAX: usize = 512;
+/// Units that may wait for the writer; past that the answer is `Busy`.
+pub const QUEUE_UNITS_MAX: usize = 4_096;
+const _: () = assert!(BATCH_UNITS_MAX <= QUEUE_UNITS_MAX);
+
+/// One change of one record, for those who follow commits.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub tx: i64,
+    pub op: Op,
+    /// `None` for a creation.
+    pub before: Option<Arc<RecordRow>>,
+    /// `None` for a purge.
+    pub after: Option<Arc<RecordRow>>,
+}
+
+/// What a commit did, in order.
+#[derive(Debug, Default)]
+pub struct Committed {
+    pub last_tx: i64,
+    pub events: Vec<Event>,
+}
+
+/// One unit of writing. Reads go through the [`View`] it dereferences to and see the unit's own writes.
+pub struct Unit<'c> {
+    pub(crate) view: View<'c>,
+    pub(crate) tx: i64,
+    pub(crate) at: i64,
+    pub(crate) tx_used: bool,
+    pub(crate) types_changed: bool,
+    pub(crate) new_names: Vec<(NameId, Arc<str>)>,
+    pub(crate) events: Vec<Event>,
+}
+
+impl<'c> std::ops::Deref for Unit<'c> {
+    type Target = View<'c>;
+    fn deref(&self) -> &View<'c> {
+        &self.view
+    }
+}
+
+impl Unit<'_> {
+    /// The number of this unit.
+    pub fn tx(&self) -> i64 {
+        self.tx
+    }
+
+    /// The time of this unit, in milliseconds; never before that of an earlier unit.
+    pub fn at(&self) -> i64 {
+        self.at
+    }
+}
+
+type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
+
+struct Ran {
+    failed: bool,
+    answer: Answer,
+}
+
+type Work = Box<dyn FnOnce(&mut Unit<'_>) -> Ran + Send>;
+
+enum Job {
+    Unit { several_steps: bool, work: Work },
+    RestartLog,
+    EmptyLog,
+    Stop,
+}
+
+/// Requests of the checkpoint thread.
+#[derive(Clone)]
+pub(crate) struct Requests(Sender<Job>);
+
+impl Requests {
+    pub(crate) fn restart_log(&self) {
+        let _ = self.0.send(Job::RestartLog);
+    }
+
+    pub(crate) fn empty_log(&self) {
+        let _ = self.0.send(Job::EmptyLog);
+    }
+}
+
+type Listener = Box<dyn Fn(&Committed) + Send + Sync>;
+
+#[derive(Default)]
+struct Listeners {
+    // Events are collected only when somebody listens.
+    any: AtomicBool,
+    list: RwLock<Vec<Listener>>,
+}
+
+pub(crate) struct Writer {
+    jobs: Sender<Job>,
+    waiting: Arc<AtomicUsize>,
+    listeners: Arc<Listeners>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer {
+    pub(crate) fn start(
+        connection: Connection,
+        shared: Arc<Shared>,
+        signals: Arc<Signals>,
+    ) -> Result<Self> {
+        let (jobs, queue) = channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let listeners = Arc::new(Listeners::default());
+        let mut state = Loop {
+            connection,
+            shared,
+            signals,
+            queue,
+            waiting: Arc::clone(&waiting),
+            listeners: Arc::clone(&listeners),
+            last_at: 0,
+        };
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || {
+            state.run();
+            // Checkpoints and removes the log when it was the last connection.
+            let _ = state.connection.close();
+        })?;
+        Ok(Self { jobs, waiting, listeners, thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(crate) fn requests(&self) -> Requests {
+        Requests(self.jobs.clone())
+    }
+
+    pub(crate) fn listen(&self, listener: Listener) {
+        self.listeners.list.write().expect("no holder of this lock panics").push(listener);
+        self.listeners.any.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn submit<T, E>(
+        &self,
+        several_steps: bool,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, E>>>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE_UNITS_MAX {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(StoreError::Busy);
+        }
+        let (sender, receiver) = oneshot::channel();
+        let work: Work = Box::new(move |unit| {
+            let result = work(unit);
+            let failed = result.is_err();
+            let answer: Answer = Box::new(move |not_committed| {
+                let _ = sender.send(match not_committed {
+                    Some(error) => result.and(Err(error.into())),
+                    None => result,
+                });
+            });
+            Ran { failed, answer }
+        });
+        self.jobs.send(Job::Unit { several_steps, work }).map_err(|_| StoreError::Closed)?;
+        Ok(receiver)
+    }
+
+    pub(crate) fn stop(&self) {
+        let _ = self.jobs.send(Job::Stop);
+        if let Some(thread) = self.thread.lock().expect("no holder of this lock panics").take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Loop {
+    connection: Connection,
+    shared: Arc<Shared>,
+    signals: Arc<Signals>,
+    queue: Receiver<Job>,
+    waiting: Arc<AtomicUsize>,
+    listeners: Arc<Listeners>,
+    last_at: i64,
+}
+
+/// What a batch has done so far, published when it commits.
+#[derive(Default)]
+struct Batch {
+    answers: Vec<(bool, Answer)>,
+    types: Option<Arc<Types>>,
+    names: Vec<(NameId, Arc<str>)>,
+    events: Vec<Event>,
+    last_tx: i64,
+}
+
+impl Loop {
+    fn run(&mut self) {
+        while let Ok(first) = self.queue.recv() {
+            match first {
+                Job::Unit { several_steps, work } => {
+                    if !self.batch(several_steps, work) {
+                        return;
+                    }
+                }
+                Job::RestartLog => self.checkpoint("RESTART"),
+                Job::EmptyLog => self.checkpoint("TRUNCATE"),
+                Job::Stop => {
+                    self.checkpoint("TRUNCATE");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn checkpoint(&self, mode: &str) {
+        let sql = match mode {
+            "RESTART" => "PRAGMA wal_checkpoint(RESTART)",
+            _ => "PRAGMA wal_checkpoint(TRUNCATE)",
+        };
+        if let Err(error) = self.connection.query_row(sql, [], |_| Ok(())) {
+            tracing::warn!(%error, mode, "a checkpoint failed");
+        }
+    }
+
+    /// Runs a batch that starts with `work`. False when the writer must end.
+    fn batch(&mut self, several_steps: bool, work: Work) -> bool {
+        let mut batch =
+            Batch { last_tx: self.shared.last_tx.load(Ordering::Acquire), ..Batch::default() };
+        let mut after = None;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        let result = self.execute("BEGIN IMMEDIATE").and_then(|()| {
+            self.unit(&mut batch, several_steps, work)?;
+            while batch.answers.len() < BATCH_UNITS_MAX {
+                match self.queue.try_recv() {
+                    Ok(Job::Unit { several_steps, work }) => {
+                        self.waiting.fetch_sub(1, Ordering::Relaxed);
+                        self.unit(&mut batch, several_steps, work)?;
+                    }
+                    Ok(other) => {
+                        after = Some(other);
+                        break;
+                    }
+                    Err(_) => break,
+                }
+            }
+            self.execute("COMMIT")
+        });
+        match result {
+            Ok(()) => self.publish(batch),
+            Err(error) => {
+                if !self.connection.is_autocommit() {
+                    let _ = self.execute("ROLLBACK");
+                }
+                tracing::error!(%error, units = batch.answers.len(), "a commit failed and was taken back");
+                for (failed, answer) in batch.answers {
+                    // A unit that was refused on its own keeps its own answer.
+                    answer((!failed).then(|| same(&error)));
+                }
+            }
+        }
+        match after {
+            Some(Job::Stop) => {
+                self.checkpoint("TRUNCATE");
+                false
+            }
+            Some(Job::RestartLog) => {
+                self.checkpoint("RESTART");
+                true
+            }
+            Some(Job::EmptyLog) => true, // Not idle after all.
+            _ => true,
+        }
+    }
+
+    /// Runs one unit inside the open transaction. An error means the whole batch has to go.
+    fn unit(&mut self, batch: &mut Batch, several_steps: bool, work: Work) -> Result<()> {
+        self.last_at = self.last_at.max(self.shared.clock.now_ms());
+        if several_steps {
+            self.execute("SAVEPOINT unit")?;
+        }
+        let written = self.connection.total_changes();
+        let mut unit = Unit {
+            view: View {
+                connection: &self.connection,
+                shared: &self.shared,
+                types: batch.types.clone(),
+            },
+            tx: batch.last_tx + 1,
+            at: self.last_at,
+            tx_used: false,
+            types_changed: false,
+            new_names: Vec::new(),
+            events: Vec::new(),
+        };
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut unit)));
+        let Unit { view, tx, tx_used, types_changed, new_names, events, .. } = unit;
+        let types = view.types;
+        let Ok(ran) = ran else {
+            // The caller's channel is dropped with the closure: it sees `Closed`.
+            tracing::error!("a unit panicked and was taken back");
+            if several_steps {
+                return self
+                    .execute("ROLLBACK TO unit")
+                    .and_then(|()| self.execute("RELEASE unit"));
+            }
+            return if self.connection.total_changes() == written {
+                Ok(())
+            } else {
+                Err(StoreError::Refused("a neighbouring request failed; try again".into()))
+            };
+        };
+        if self.connection.is_autocommit() {
+            // SQLite takes the whole transaction back by itself when the disk is full or fails.
+            batch.answers.push((false, ran.answer));
+            return Err(StoreError::Full);
+        }
+        if ran.failed {
+            let dirty = self.connection.total_changes() != written;
+            batch.answers.push((true, ran.answer));
+            if several_steps {
+                self.execute("ROLLBACK TO unit")?;
+                self.execute("RELEASE unit")?;
+            } else if dirty {
+                return Err(StoreError::Refused("a neighbouring request failed; try again".into()));
+            }
+            return Ok(());
+        }
+        if several_steps {
+            self.execute("RELEASE unit")?;
+        }
+        batch.answers.push((false, ran.answer));
+        if tx_used {
+            batch.last_tx = tx;
+        }
+        if types_changed {
+            batch.types = types;
+        }
+        batch.names.extend(new_names);
+        if self.listeners.any.load(Ordering::Acquire) {
+            batch.events.extend(events);
+        }
+        Ok(())
+    }
+
+    fn publish(&self, batch: Batch) {
+        self.signals.committed.store(true, Ordering::Relaxed);
+        if let Some(types) = batch.types {
+            *self.shared.types.write().expect("no holder of this lock panics") = types;
+        }
+        self.shared.names.publish(batch.names);
+        self.shared.last_tx.store(batch.last_tx, Ordering::Release);
+        if !batch.events.is_empty() {
+            let committed = Committed { last_tx: batch.last_tx, events: batch.events };
+            for listener in
+                self.listeners.list.read().expect("no holder of this lock panics").iter()
+            {
+                listener(&committed);
+            }
+        }
+        for (_, answer) in batch.answers {
+            answer(None);
+        }
+    }
+
+    fn execute(&self, sql: &str) -> Result<()> {
+        self.connection.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}
+
+/// The error of a failed commit, once for each unit of the batch.
+fn same(error: &StoreError) -> StoreError {
+    match error {
+        StoreError::Full => StoreError::Full,
+        StoreError::Busy => StoreError::Busy,
+        other => StoreError::Refused(other.to_string()),
+    }
+}
