@@ -596,8 +596,7 @@ fn sql_stays_home() {
         "SQL built by a format",
     );
     sample("store/page.rs", "let s = format!(r#\"DELETE FROM {t}\"#);", "SQL built by a format");
-    let header =
-        "//! Finds.\n//!\n//! tidy: sql: only numbers and quoted registered names are literal\n";
+    let header = "//! Finds records by their conditions.\n//!\n//! tidy: sql: only numbers and quoted registered names are literal\n";
     let faults =
         check(&File { path: "store/find.rs", text: &format!("{header}\nfn f() {{ {built} }}\n") });
     assert!(faults.is_empty(), "{faults:?}");
