@@ -160,3 +160,18 @@ CREATE TABLE nonce (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX nonce_expiry ON nonce (expires_at);
+
+-- Answers to requests that carried an idempotency key, for a day.
+CREATE TABLE answer (
+    -- User id, or what stands for it.
+    who         TEXT    NOT NULL,
+    key         TEXT    NOT NULL,
+    -- SHA-256 of method, path and body.
+    fingerprint BLOB    NOT NULL,
+    status      INTEGER NOT NULL,
+    body        TEXT    NOT NULL,
+    at          INTEGER NOT NULL,
+    PRIMARY KEY (who, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX answer_at ON answer (at);

@@ -230,7 +230,7 @@ impl Engine {
     pub fn get(&self, caller: &Caller, id: &str, as_of: Option<AsOf>) -> Result<Record> {
         self.store().read(|view| {
             let row = commands::existing(view, id)?;
-            let access = Access::new(view, self.owner(), caller);
+            let access = Access::new(&self.inner, view, caller);
             let Some(moment) = as_of else {
                 access.check(Action::Read, &row)?;
                 return Record::from_row(view, row);
@@ -262,7 +262,7 @@ impl Engine {
         self.check_alone(caller)?;
         self.store().read(|view| {
             let row = commands::existing(view, id)?;
-            Ok(Access::new(view, self.owner(), who).decide(action, &row)?.into())
+            Ok(Access::new(&self.inner, view, who).decide(action, &row)?.into())
         })
     }
 

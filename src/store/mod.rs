@@ -21,6 +21,7 @@ mod checkpoint;
 mod error;
 mod find;
 mod grant;
+mod idempotency;
 mod lock;
 mod maintain;
 mod meta;
@@ -44,6 +45,7 @@ pub use find::{
     Bind, Direction, Find, IsDeadline, Related, Scope, SortKey, Span, ValueTest, json_bind,
 };
 pub use grant::GrantRow;
+pub use idempotency::AnswerRow;
 pub use maintain::{Counts, Verification};
 pub use name::NameId;
 pub use open::{APPLICATION_ID, FORMAT, SCHEMA, check_file};

@@ -40,7 +40,7 @@ impl Engine {
     ) -> Result<Record> {
         let association = one_association(&association)?;
         self.on_record(caller, id, move |inner, unit, caller, row| {
-            Access::new(unit, &inner.owner, caller).check(Action::Update, &row)?;
+            Access::new(inner, unit, caller).check(Action::Update, &row)?;
             check_version(&row, if_match)?;
             let mut list = stored_associations(row.associations.as_deref());
             let before = list.len();
@@ -66,7 +66,7 @@ pub(crate) fn associate(
 ) -> Result<RecordRow> {
     let group = type_of(unit, row.type_id)?.base == GROUP;
     {
-        let access = Access::new(unit, &inner.owner, caller);
+        let access = Access::new(inner, unit, caller);
         access.check(Action::Update, &row)?;
         check_version(&row, if_match)?;
         let one = std::slice::from_ref(&association);

@@ -108,7 +108,7 @@ pub(crate) fn prepare_on(
 ) -> Result<Prepared> {
     let types = view.types();
     let info = types.get(&new.type_id).ok_or_else(no_such_type)?;
-    let access = Access::new(view, &inner.owner, caller);
+    let access = Access::new(inner, view, caller);
     prepare(inner, Some(&access), caller, new, info, source)
 }
 
@@ -241,7 +241,7 @@ pub(crate) fn store_prepared(
 ) -> Result<RecordRow> {
     let alone = caller.principal() == Some(&*inner.owner) && !caller.is_delegated();
     if !alone && (prepared.refers || prepared.rights_epoch != inner.rights_epoch()) {
-        let access = Access::new(unit, &inner.owner, caller);
+        let access = Access::new(inner, unit, caller);
         if !access.may_create(&prepared.info.base)? {
             return Err(Error::Denied);
         }

@@ -6,7 +6,7 @@ use super::special::CONFIG;
 use super::update::{check_version, existing};
 use crate::engine::access::{Access, Action};
 use crate::engine::error::{Error, Result};
-use crate::engine::record::type_of;
+use crate::engine::record::{is_fixed, type_of};
 use crate::engine::{Caller, Engine, Inner, Record};
 use crate::store::{Op, RecordRow, Unit};
 
@@ -41,7 +41,7 @@ impl Engine {
         self.store()
             .write_several(move |unit| {
                 let row = existing(unit, &id)?;
-                let access = Access::new(unit, &inner.owner, &caller);
+                let access = Access::new(inner, unit, &caller);
                 access.check(Action::Delete, &row)?;
                 access.check(Action::Purge, &row)?;
                 refuse_config(unit, &row)?;
@@ -67,13 +67,18 @@ pub(crate) fn delete(
     row: RecordRow,
     if_match: Option<i64>,
 ) -> Result<RecordRow> {
-    Access::new(unit, &inner.owner, caller).check(Action::Delete, &row)?;
+    Access::new(inner, unit, caller).check(Action::Delete, &row)?;
     refuse_config(unit, &row)?;
     check_version(&row, if_match)?;
     if row.deleted_at.is_some() {
         return Ok(row);
     }
     let actor = commit::actor(unit, caller)?;
+    if let Some(alias) = row.alias.as_deref().filter(|alias| !is_fixed(alias)) {
+        // The chosen id is free again; the record keeps showing it.
+        let collection = type_of(unit, row.type_id)?.collection;
+        unit.remove_alias(collection, alias)?;
+    }
     let next = RecordRow { deleted_at: Some(unit.at()), ..row.clone() };
     commit::replace(inner, unit, &row, next, Op::Delete, actor)
 }
@@ -85,13 +90,19 @@ pub(crate) fn undelete(
     row: RecordRow,
     if_match: Option<i64>,
 ) -> Result<RecordRow> {
-    Access::new(unit, &inner.owner, caller).check(Action::Delete, &row)?;
+    Access::new(inner, unit, caller).check(Action::Delete, &row)?;
     check_version(&row, if_match)?;
     if row.deleted_at.is_none() {
         return Ok(row);
     }
     let info = type_of(unit, row.type_id)?;
     check_unique_of(unit, &info, &row)?;
+    if let Some(alias) = row.alias.as_deref().filter(|alias| !is_fixed(alias)) {
+        if unit.rid_of_alias(info.collection, alias)?.is_some() {
+            return Err(Error::Conflict(format!("another record is called {alias} now")));
+        }
+        unit.add_alias(info.collection, alias, row.rid)?;
+    }
     let actor = commit::actor(unit, caller)?;
     let next = RecordRow { deleted_at: None, ..row.clone() };
     commit::replace(inner, unit, &row, next, Op::Undelete, actor)

@@ -20,7 +20,7 @@ impl Engine {
         }
         self.store().read(|view| {
             let row = card(view, self.owner())?;
-            Access::new(view, self.owner(), caller).check(Action::Read, &row)?;
+            Access::new(&self.inner, view, caller).check(Action::Read, &row)?;
             Record::from_row(view, row)
         })
     }

@@ -89,7 +89,7 @@ impl Engine {
             return Err(Error::Unauthenticated);
         }
         self.store().read(|view| {
-            let access = Access::new(view, self.owner(), caller);
+            let access = Access::new(&self.inner, view, caller);
             if !access.may_create(ATTACHMENT)? {
                 return Err(Error::Denied);
             }
@@ -114,7 +114,7 @@ impl Engine {
     /// [`Error::Denied`] to somebody.
     pub fn open_file(&self, caller: &Caller, file_id: &str) -> Result<StoredFile> {
         self.store().read(|view| {
-            let access = Access::new(view, self.owner(), caller);
+            let access = Access::new(&self.inner, view, caller);
             let refusal = || match (access.alone(), caller.is_anonymous()) {
                 (true, _) => Error::Missing { what: "file", id: file_id.to_owned() },
                 (false, true) => Error::Unauthenticated,

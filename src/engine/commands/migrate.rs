@@ -31,7 +31,7 @@ impl Engine {
         }
         let to_type = to_type.to_owned();
         self.on_record(caller, id, move |inner, unit, caller, row| {
-            Access::new(unit, &inner.owner, caller).check(Action::Purge, &row)?;
+            Access::new(inner, unit, caller).check(Action::Purge, &row)?;
             let types = unit.types();
             let Some(info) = types.get(&to_type) else {
                 return Err(Error::invalid("toTypeId", "no such type"));

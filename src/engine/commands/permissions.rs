@@ -20,7 +20,7 @@ impl Engine {
         if_match: Option<i64>,
     ) -> Result<Record> {
         self.on_record(caller, id, move |inner, unit, caller, row| {
-            Access::new(unit, &inner.owner, caller).check(Action::Permit, &row)?;
+            Access::new(inner, unit, caller).check(Action::Permit, &row)?;
             check_version(&row, if_match)?;
             let list = parse_permissions(&permissions).map_err(Error::Invalid)?;
             let text = permissions_text(&list);

@@ -24,7 +24,7 @@ impl Engine {
         if_match: Option<i64>,
     ) -> Result<Record> {
         self.on_record(caller, id, move |inner, unit, caller, row| {
-            let access = Access::new(unit, &inner.owner, caller);
+            let access = Access::new(inner, unit, caller);
             access.check(Action::Update, &row)?;
             let Some(snapshot) = unit.version(row.rid, version)? else {
                 return Err(Error::Missing { what: "version", id: version.to_string() });
@@ -63,7 +63,7 @@ impl Engine {
     pub fn versions(&self, caller: &Caller, id: &str) -> Result<Vec<Snapshot>> {
         self.store().read(|view| {
             let row = existing(view, id)?;
-            let access = Access::new(view, self.owner(), caller);
+            let access = Access::new(&self.inner, view, caller);
             if !access.may_see_history(&row)?.allows() {
                 return Err(Error::Denied);
             }
@@ -79,7 +79,7 @@ impl Engine {
     pub fn version(&self, caller: &Caller, id: &str, version: i64) -> Result<Snapshot> {
         self.store().read(|view| {
             let row = existing(view, id)?;
-            let access = Access::new(view, self.owner(), caller);
+            let access = Access::new(&self.inner, view, caller);
             if !access.may_see_history(&row)?.allows() {
                 return Err(Error::Denied);
             }

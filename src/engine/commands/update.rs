@@ -81,7 +81,7 @@ pub(crate) fn update(
     if_match: Option<i64>,
 ) -> Result<RecordRow> {
     let info = type_of(unit, row.type_id)?;
-    let access = Access::new(unit, &inner.owner, caller);
+    let access = Access::new(inner, unit, caller);
     access.check(Action::Update, &row)?;
     check_version(&row, if_match)?;
     special::none(reserved_keys(&patch))?;

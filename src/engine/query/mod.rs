@@ -134,7 +134,7 @@ impl Engine {
         self.store()
             .page(&plan, move |view: &View<'_>| {
                 let mut find = find.clone();
-                let access = Access::new(view, &inner.owner, &caller);
+                let access = Access::new(inner, view, &caller);
                 find.scope = access.scope(as_of.is_some())?;
                 find.as_of_tx = as_of.map(|moment| moment.tx(view)).transpose()?;
                 let mut rows = view.find(&find)?;
