@@ -81,6 +81,8 @@ CREATE TABLE alias (
     PRIMARY KEY (collection, id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX alias_id ON alias (id);
+
 -- Journal, version history and change feed in one append-only table. `replaced` of the change that made version n + 1 is
 -- version n. A commit unit has one `tx`; a purge leaves its rows with `replaced` NULL.
 CREATE TABLE change (

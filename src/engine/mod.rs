@@ -13,11 +13,12 @@ mod error;
 mod links;
 mod query;
 mod record;
+mod rows;
 mod setup;
 #[cfg(test)]
 mod tests;
 
-pub use access::{Action, Decision, Rule};
+pub use access::{Action, AnonymousAccess, Decision, Rule, RuleSet};
 pub use caller::{ACCOUNT_DID, Account, Caller, Role};
 pub use commands::{
     Collected, ExactRecord, Exported, ImportRecord, NewRecord, NewToken, NewTypeInput, StoredFile,
@@ -25,6 +26,9 @@ pub use commands::{
 };
 pub use error::{Error, Kind, Result};
 pub use query::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
+pub use rows::{
+    Idempotency, MutateError, Mutated, Outcome, Row, RowOp, RowResult, Status, USERS, Verb,
+};
 pub use record::{AsOf, CONFIG_ID, Record, Snapshot};
 
 pub use crate::store::{
@@ -33,8 +37,8 @@ pub use crate::store::{
 };
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use crate::store::{self, Store};
 use crate::util::clock::Clock;
@@ -95,6 +99,7 @@ pub(crate) struct Inner {
     tokens: TokenCache,
     token_epoch: AtomicU64,
     rights_epoch: AtomicU64,
+    rules: RwLock<Arc<RuleSet>>,
 }
 
 impl Inner {
@@ -104,6 +109,22 @@ impl Inner {
 
     fn owner_caller(&self) -> Caller {
         Caller::of(&self.owner, &self.owner)
+    }
+
+    /// The rules of live collections in force.
+    fn rules(&self) -> Arc<RuleSet> {
+        Arc::clone(&self.rules.read().expect("no holder of this lock panics"))
+    }
+
+    /// The owner acting alone.
+    fn is_owner(&self, caller: &Caller) -> bool {
+        caller.principal() == Some(&*self.owner) && !caller.is_delegated()
+    }
+
+    /// Passes the rules of live collections: the owner, and accounts with that role.
+    fn is_admin(&self, caller: &Caller) -> bool {
+        self.is_owner(caller)
+            || caller.account().is_some_and(|account| account.role == Role::Admin)
     }
 
     /// Called inside the unit that changes a grant, a group or a type: rights checked before are stale.
@@ -145,6 +166,7 @@ impl Engine {
             tokens: TokenCache::default(),
             token_epoch: AtomicU64::new(0),
             rights_epoch: AtomicU64::new(0),
+            rules: RwLock::default(),
         });
         setup::complete(&inner)?;
         Ok(Self { inner })
@@ -166,7 +188,12 @@ impl Engine {
     }
 
     pub fn is_owner_alone(&self, caller: &Caller) -> bool {
-        caller.principal() == Some(self.owner()) && !caller.is_delegated()
+        self.inner.is_owner(caller)
+    }
+
+    /// Passes the rules of live collections.
+    pub fn is_admin(&self, caller: &Caller) -> bool {
+        self.inner.is_admin(caller)
     }
 
     pub fn options(&self) -> &EngineOptions {
@@ -232,7 +259,7 @@ impl Engine {
             let row = commands::existing(view, id)?;
             let access = Access::new(&self.inner, view, caller);
             let Some(moment) = as_of else {
-                access.check(Action::Read, &row)?;
+                access.check_read_whole(&row)?;
                 return Record::from_row(view, row);
             };
             if !access.may_see_history(&row)?.allows() {

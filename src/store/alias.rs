@@ -18,6 +18,16 @@ impl View<'_> {
     }
 }
 
+impl View<'_> {
+    /// Records with this chosen id, in any collection.
+    pub fn rids_of_alias(&self, id: &str) -> Result<Vec<i64>> {
+        let mut statement =
+            self.prepare("SELECT rid FROM alias WHERE id = ?1 ORDER BY collection")?;
+        let rows = statement.query_map([id], |row| row.get(0))?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
 impl Unit<'_> {
     /// Fails with `Taken` when the collection has this id already.
     pub fn add_alias(&mut self, collection: i64, id: &str, rid: i64) -> Result<()> {

@@ -159,6 +159,16 @@ pub(crate) fn add_filter(sql: &mut Sql, filter: &Filter, of: Option<&TypeInfo>) 
     Ok(())
 }
 
+/// A filter as one condition, for use inside a larger one.
+pub(crate) fn condition(sql: &mut Sql, filter: &Filter) -> String {
+    match filter {
+        Filter::True => "TRUE".to_owned(),
+        Filter::False => "FALSE".to_owned(),
+        filter if filter.tests() <= NATIVE_TESTS_MAX && is_native(filter) => native(sql, filter),
+        filter => by_function(sql, filter),
+    }
+}
+
 fn flatten<'f>(filter: &'f Filter, out: &mut Vec<&'f Filter>) {
     match filter {
         Filter::And(parts) => parts.iter().for_each(|part| flatten(part, out)),

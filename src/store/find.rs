@@ -154,6 +154,9 @@ pub struct Scope {
     pub needs_write: bool,
     /// Types left out whatever the rest says.
     pub never_types: Vec<TypeRowId>,
+    /// Types whose records follow rules of their own instead of permissions and grants, and the rules that let some be seen.
+    pub ruled_types: Vec<TypeRowId>,
+    pub by_rule: Vec<(TypeRowId, Filter)>,
 }
 
 /// A page of records, or the set it is taken from.
@@ -728,6 +731,7 @@ fn scope_condition(sql: &mut Sql, scope: &Scope, past: bool) {
     }
     let r = if past { "o" } else { "r" };
     let mut conditions = Vec::new();
+    let mut ordinary = None;
     if !scope.subject_all {
         let mut ways = Vec::new();
         let bit = if scope.needs_write { "'$.write'" } else { "'$.read'" };
@@ -766,6 +770,18 @@ fn scope_condition(sql: &mut Sql, scope: &Scope, past: bool) {
                 "({r}.subject = {name} AND {r}.type IN {})",
                 number_list(&scope.own_types)
             ));
+        }
+        ordinary = Some(format!("({})", ways.join(" OR ")));
+    }
+    if scope.ruled_types.is_empty() {
+        conditions.extend(ordinary);
+    } else {
+        let ruled = number_list(&scope.ruled_types);
+        let ordinary = ordinary.unwrap_or_else(|| "TRUE".to_owned());
+        let mut ways = vec![format!("({r}.type NOT IN {ruled} AND {ordinary})")];
+        for (type_id, filter) in &scope.by_rule {
+            let rule = super::filter::condition(sql, filter);
+            ways.push(format!("({r}.type = {type_id} AND {rule})"));
         }
         conditions.push(format!("({})", ways.join(" OR ")));
     }

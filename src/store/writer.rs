@@ -74,6 +74,11 @@ impl Unit<'_> {
         self.tx
     }
 
+    /// Whether this unit has journal entries.
+    pub fn has_changed(&self) -> bool {
+        self.tx_used
+    }
+
     /// Tells those who follow commits what a change did. Costs nothing when nobody listens.
     pub fn announce(&mut self, op: Op, before: Option<&RecordRow>, after: Option<&RecordRow>) {
         if self.listened {

@@ -9,18 +9,24 @@
 //! A3. Rights are read on the snapshot, or in the unit, they are used in; nothing is remembered between requests.
 
 mod actions;
+mod live;
 mod references;
 
 use std::cell::OnceCell;
 use std::fmt;
 
 pub(crate) use actions::{Actions, NEVER_GRANTED};
+pub use live::{AnonymousAccess, RuleSet};
+pub(crate) use live::{context, is_ruled, profile_faults};
 pub(crate) use references::ATTACHMENT;
 
-use super::Caller;
+use super::{Caller, Inner};
 use super::error::{Error, Result};
 use super::links::{Permission, stored_associations, stored_permissions};
 use super::record::type_of;
+use super::rows::entity_of;
+use crate::schema::filter::Filter;
+use crate::schema::rules::{Decision as RowDecision, Operation};
 use crate::store::{AssociationKind, GrantRow, RecordRow, Scope, StoreError, TypeRowId, View};
 use crate::util::id::RecordId;
 
@@ -75,7 +81,12 @@ pub enum Rule {
     },
     GroupManager,
     Author,
+    /// The rules of a live collection.
+    LiveRule(String),
     // What refuses.
+    NoLiveRule(String),
+    /// Some fields are hidden from the caller, and this face does not mask.
+    HiddenFields(String),
     OwnerOnly,
     GrantsAreTheOwners,
     NotGroupManager,
@@ -96,8 +107,11 @@ impl Rule {
             | Self::GroupEntry(_)
             | Self::Grant { .. }
             | Self::GroupManager
-            | Self::Author => true,
-            Self::OwnerOnly
+            | Self::Author
+            | Self::LiveRule(_) => true,
+            Self::NoLiveRule(_)
+            | Self::HiddenFields(_)
+            | Self::OwnerOnly
             | Self::GrantsAreTheOwners
             | Self::NotGroupManager
             | Self::NotAuthor
@@ -124,6 +138,11 @@ impl fmt::Display for Rule {
             Self::Grant { family, own: false } => write!(f, "a grant over {family}"),
             Self::GroupManager => f.write_str("manages the group"),
             Self::Author => f.write_str("wrote the record, or owns the stack"),
+            Self::LiveRule(entity) => write!(f, "the rules of {entity} allow it"),
+            Self::NoLiveRule(entity) => write!(f, "the rules of {entity} do not allow it"),
+            Self::HiddenFields(entity) => {
+                write!(f, "some fields of {entity} are hidden from the caller")
+            }
             Self::OwnerOnly => f.write_str("only the owner, acting alone, may do this"),
             Self::GrantsAreTheOwners => {
                 f.write_str("grants are changed by the owner, acting alone, only")
@@ -162,6 +181,7 @@ struct Rights {
 
 /// The rights of one requester on one snapshot.
 pub(crate) struct Access<'a> {
+    inner: &'a Inner,
     view: &'a View<'a>,
     owner: &'a str,
     caller: &'a Caller,
@@ -169,8 +189,8 @@ pub(crate) struct Access<'a> {
 }
 
 impl<'a> Access<'a> {
-    pub(crate) fn new(view: &'a View<'a>, owner: &'a str, caller: &'a Caller) -> Self {
-        Self { view, owner, caller, rights: OnceCell::new() }
+    pub(crate) fn new(inner: &'a Inner, view: &'a View<'a>, caller: &'a Caller) -> Self {
+        Self { inner, view, owner: &inner.owner, caller, rights: OnceCell::new() }
     }
 
     /// The owner, for itself.
@@ -284,7 +304,13 @@ impl<'a> Access<'a> {
         if self.alone() {
             return Ok(Rule::OwnerAlone);
         }
-        let family = type_of(self.view, row.type_id)?.base.clone();
+        let info = type_of(self.view, row.type_id)?;
+        if is_ruled(&info) && !matches!(action, Action::Permit | Action::Purge) {
+            let entity = entity_of(&info.base).to_owned();
+            let allowed = self.live_allows(action, &info, row)?;
+            return Ok(if allowed { Rule::LiveRule(entity) } else { Rule::NoLiveRule(entity) });
+        }
+        let family = info.base.clone();
         match (action, family.as_str()) {
             (Action::Purge, _) => Ok(Rule::OwnerOnly),
             // History stays on the ordinary gate, see `may_see_history`.
@@ -358,7 +384,26 @@ impl<'a> Access<'a> {
         if info.base == "_group" {
             return self.manages(row);
         }
+        if is_ruled(&info) {
+            return match self.decide(Action::Update, row)? {
+                Rule::LiveRule(entity) if self.has_hidden_fields(&info.base) => {
+                    Ok(Rule::HiddenFields(entity))
+                }
+                rule => Ok(rule),
+            };
+        }
         self.ordinary(Action::Update, &info.base, row)
+    }
+
+    /// As [`Access::check`] for reading, on faces that show content as it is stored: where fields are hidden from the
+    /// caller, the record is.
+    pub(crate) fn check_read_whole(&self, row: &RecordRow) -> Result<()> {
+        self.check(Action::Read, row)?;
+        let info = type_of(self.view, row.type_id)?;
+        if is_ruled(&info) && self.has_hidden_fields(&info.base) {
+            return Err(Error::Denied);
+        }
+        Ok(())
     }
 
     pub(crate) fn may(&self, action: Action, row: &RecordRow) -> Result<bool> {
@@ -373,6 +418,16 @@ impl<'a> Access<'a> {
     pub(crate) fn may_create(&self, family: &str) -> Result<bool> {
         if self.alone() {
             return Ok(true);
+        }
+        let types = self.view.types();
+        let ruled = types
+            .family(family)
+            .iter()
+            .filter_map(|row| types.by_row(*row))
+            .any(|info| is_ruled(info));
+        if ruled {
+            // Rules with a condition are checked on the content, by `check_new_row`.
+            return Ok(self.live_rule(family, Operation::Create)? != RowDecision::Deny);
         }
         if self.caller.is_anonymous() {
             return Ok(false);
@@ -428,11 +483,32 @@ impl<'a> Access<'a> {
             }
             scope.principal_types = Some(free);
         }
+        self.add_live_scope(&mut scope, if past { Operation::Update } else { Operation::Read })?;
         if past {
             // History of groups is for their managers; a page over the past leaves them to single reads.
             scope.never_types = types.family("_group").to_vec();
         }
         Ok(scope)
+    }
+
+    /// Live collections follow their rules, in this query too. Where fields are hidden from the caller the collection is left
+    /// out: the query shows content as it is stored.
+    fn add_live_scope(&self, scope: &mut Scope, operation: Operation) -> Result<()> {
+        let types = self.view.types();
+        for info in types.all().iter().filter(|info| is_ruled(info)) {
+            scope.ruled_types.push(info.row_id);
+            if self.has_hidden_fields(&info.base) {
+                continue;
+            }
+            match self.live_rule(&info.base, operation)? {
+                RowDecision::Deny => {}
+                RowDecision::Allow => scope.by_rule.push((info.row_id, Filter::True)),
+                // The past is matched against the record as it is now, which such a condition does not name.
+                RowDecision::Rows(_) if operation == Operation::Update => {}
+                RowDecision::Rows(filter) => scope.by_rule.push((info.row_id, filter)),
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn caller(&self) -> &Caller {

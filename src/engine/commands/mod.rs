@@ -24,6 +24,7 @@ pub use tokens::NewToken;
 pub(super) use tokens::TokenCache;
 pub use types::NewTypeInput;
 
-pub(super) use create::create_checked;
+pub(super) use create::{check_unique_fields, create_checked};
+pub(super) use delete::delete;
 pub(super) use types::register_checked;
-pub(super) use update::existing;
+pub(super) use update::{check_size, existing};

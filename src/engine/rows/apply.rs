@@ -3,14 +3,15 @@
 use serde_json::{Map, Value};
 
 use super::{LIVE_CONFIG, Row, USER_FAMILY, USERS, family_of, find_row, row_id};
-use crate::engine::access::{Access, Action};
+use crate::engine::access::{Access, Action, profile_faults};
 use crate::engine::commands::commit::{self, Fresh, parsed};
-use crate::engine::commands::{check_size, check_unique_fields};
+use crate::engine::commands::{check_size, check_unique_fields, special};
 use crate::engine::error::{Error, Result};
 use crate::engine::links::{
     Association, ENTRIES_MAX, associations_text, stored_associations,
 };
 use crate::engine::{Caller, Inner};
+use crate::schema::rules::Operation;
 use crate::schema::{FieldFault, Schema, TypeId, words};
 use crate::store::{AssociationKind, NewType, Op, RecordRow, TypeInfo, Unit};
 use crate::util::id::RecordId;
@@ -172,8 +173,8 @@ fn write(
     {
         let access = Access::new(inner, unit, caller);
         access.check(Action::Update, &row)?;
-        access.check_written_fields(&info, Action::Update, Some(&row), op.data.keys())?;
-        access.check_result(&info, Action::Update, &row, &content)?;
+        access.check_written(&info, Operation::Update, Some(&row), op.data.keys())?;
+        access.check_result(&info, &row, &content)?;
     }
     check_content(&info, &content)?;
     check_unique_fields(unit, &info, &content, row.rid)?;
@@ -232,17 +233,6 @@ fn create(
     op: &RowOp,
 ) -> Result<RowResult> {
     let known = type_for(unit, op, false)?;
-    {
-        let access = Access::new(inner, unit, caller);
-        access.check_create(&op.entity, known.as_deref(), op.id.as_deref(), &op.data)?;
-    }
-    if op.entity == USERS && !inner.is_admin(caller) {
-        return Err(Error::Denied);
-    }
-    let Some(info) = type_for(unit, op, true)? else { return Err(missing(op)) };
-    check_content(&info, &op.data)?;
-    let text = json::minify(&Value::Object(op.data.clone()));
-    check_size(inner, &text)?;
     // An id in the stack's own form that is free is the record id itself; any other becomes the alias.
     let (rid, alias) = match &op.id {
         None => (inner.mint.mint(), None),
@@ -251,14 +241,10 @@ fn create(
             _ => (inner.mint.mint(), Some(id.clone())),
         },
     };
-    check_unique_fields(unit, &info, &op.data, rid.as_i64())?;
-    if let Some(alias) = &alias {
-        unit.add_alias(info.collection, alias, rid.as_i64())?;
-    }
     let actor = commit::actor(unit, caller)?;
-    let row = RecordRow {
+    let mut row = RecordRow {
         rid: rid.as_i64(),
-        type_id: info.row_id,
+        type_id: known.as_ref().map_or(0, |info| info.row_id),
         version: 1,
         tx: unit.tx(),
         created_at: unit.at(),
@@ -271,8 +257,25 @@ fn create(
         alias,
         permissions: None,
         associations: None,
-        content: text,
+        content: json::minify(&Value::Object(op.data.clone())),
     };
+    Access::new(inner, unit, caller).check_new_row(
+        family_of(&op.entity),
+        known.as_deref(),
+        &row,
+        &op.data,
+    )?;
+    if op.entity == USERS {
+        special::none(profile_faults(&op.data))?;
+    }
+    let Some(info) = type_for(unit, op, true)? else { return Err(missing(op)) };
+    check_content(&info, &op.data)?;
+    row.type_id = info.row_id;
+    check_size(inner, &row.content)?;
+    check_unique_fields(unit, &info, &op.data, rid.as_i64())?;
+    if let Some(alias) = &row.alias {
+        unit.add_alias(info.collection, alias, row.rid)?;
+    }
     let words = if info.search { words::text_of(&op.data) } else { String::new() };
     let fresh =
         Fresh { info: &info, row: &row, associations: &[], content: &op.data, text: &words };

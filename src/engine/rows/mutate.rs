@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::apply::{RowOp, RowResult, apply};
+use super::apply::{RowOp, RowResult, Status, Verb, apply};
 use super::{Row, family_of, row_id};
 use crate::engine::access::{Access, Action};
 use crate::engine::commands::commit;
@@ -131,8 +131,26 @@ fn apply_all(
     ops: &[RowOp],
 ) -> Result<Mutated, Failed> {
     let mut results = Vec::with_capacity(ops.len());
+    // A link may point at what a later operation makes: those are tried again at the end.
+    let mut waiting = Vec::new();
     for (index, op) in ops.iter().enumerate() {
-        results.push(apply(inner, unit, caller, op).map_err(|error| Failed(index, error))?);
+        match apply(inner, unit, caller, op) {
+            Ok(result) => results.push(result),
+            Err(Error::Missing { .. }) if op.verb == Verb::Link => {
+                waiting.push(index);
+                results.push(RowResult {
+                    entity: op.entity.clone(),
+                    id: op.id.clone().unwrap_or_default(),
+                    status: Status::Linked,
+                    row: None,
+                });
+            }
+            Err(error) => return Err(Failed(index, error)),
+        }
+    }
+    for index in waiting {
+        results[index] =
+            apply(inner, unit, caller, &ops[index]).map_err(|error| Failed(index, error))?;
     }
     if !unit.has_changed() {
         // A write without effect still is one: it has a number.
