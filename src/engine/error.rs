@@ -14,6 +14,12 @@ pub enum Error {
     Unauthenticated,
     #[error("not allowed")]
     Denied,
+    /// A field the caller may not read was named in a query.
+    #[error("You do not have read access to {entity}.{field}")]
+    FieldDenied { entity: String, field: String },
+    /// More rows, depth or conditions than one answer may have.
+    #[error("{0}")]
+    TooComplex(String),
     #[error("{what} {id} does not exist")]
     Missing { what: &'static str, id: String },
     #[error("{0}")]
@@ -45,6 +51,7 @@ pub enum Kind {
     BadRequest,
     Unauthenticated,
     Denied,
+    TooComplex,
     NotFound,
     Conflict,
     Drift,
@@ -63,7 +70,8 @@ impl Error {
         match self {
             Self::BadRequest(_) => Kind::BadRequest,
             Self::Unauthenticated => Kind::Unauthenticated,
-            Self::Denied => Kind::Denied,
+            Self::Denied | Self::FieldDenied { .. } => Kind::Denied,
+            Self::TooComplex(_) => Kind::TooComplex,
             Self::Missing { .. } => Kind::NotFound,
             Self::Conflict(_) => Kind::Conflict,
             Self::Drift { .. } => Kind::Drift,

@@ -25,11 +25,13 @@ pub use commands::{
     Upload, UploadInput, Uploaded,
 };
 pub use error::{Error, Kind, Result};
+pub use query::run::{RootValue, Shown, TreeAnswer};
+pub use query::tree;
 pub use query::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
+pub use record::{AsOf, CONFIG_ID, Record, Snapshot};
 pub use rows::{
     Idempotency, MutateError, Mutated, Outcome, Row, RowOp, RowResult, Status, USERS, Verb,
 };
-pub use record::{AsOf, CONFIG_ID, Record, Snapshot};
 
 pub use crate::store::{
     Counts, Direction, Durability, Options as StoreOptions, SortKey, Span, TokenRow, TypeInfo,
@@ -123,8 +125,7 @@ impl Inner {
 
     /// Passes the rules of live collections: the owner, and accounts with that role.
     fn is_admin(&self, caller: &Caller) -> bool {
-        self.is_owner(caller)
-            || caller.account().is_some_and(|account| account.role == Role::Admin)
+        self.is_owner(caller) || caller.account().is_some_and(|account| account.role == Role::Admin)
     }
 
     /// Called inside the unit that changes a grant, a group or a type: rights checked before are stale.

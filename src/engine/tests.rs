@@ -189,3 +189,92 @@ fn delegation_is_an_intersection() {
     let denied = s.runtime.block_on(s.engine.update(&delegated, &made.id, Map::new(), None));
     assert_eq!(denied.unwrap_err().kind(), Kind::Denied);
 }
+
+fn op(verb: Verb, entity: &str, id: Option<&str>, data: Value) -> RowOp {
+    RowOp {
+        verb,
+        entity: entity.into(),
+        id: id.map(str::to_owned),
+        data: object(data),
+        targets: Vec::new(),
+        if_tx: None,
+    }
+}
+
+fn root(entity: &str, filter: crate::schema::filter::Filter) -> Vec<tree::Root> {
+    let node = tree::Node { filter, ..tree::Node::default() };
+    vec![tree::Root { entity: entity.into(), node }]
+}
+
+impl Stack {
+    fn rows(&self, who: &Caller, roots: Vec<tree::Root>) -> Vec<Value> {
+        let answer = self.runtime.block_on(self.engine.run_tree(who, Arc::new(roots))).unwrap();
+        match answer.roots.into_iter().next().unwrap().1 {
+            RootValue::Rows(rows) => rows.into_iter().map(|r| Value::Object(r.fields)).collect(),
+            RootValue::Value(value) => vec![value],
+        }
+    }
+}
+
+/// Rows by chosen ids, a relation by field and back, all or nothing.
+#[test]
+fn rows_of_open_collections() {
+    let s = Stack::new();
+    let user = Caller::of("did:example:u", "did:example:u");
+    let ops = vec![
+        op(Verb::Set, "lists", Some("l1"), json!({ "name": "home" })),
+        op(Verb::Set, "todos", Some("a"), json!({ "title": "x", "done": false, "listId": "l1" })),
+        op(Verb::Insert, "todos", None, json!({ "title": "y", "done": true, "listId": "l1" })),
+    ];
+    let done = s.runtime.block_on(s.engine.mutate(&user, ops)).unwrap().unwrap();
+    assert_eq!(done.results[1].status, Status::Created);
+    let failing = vec![
+        op(Verb::Set, "todos", Some("z"), json!({})),
+        op(Verb::Merge, "todos", Some("nope"), json!({ "a": 1 })),
+    ];
+    let failed = s.runtime.block_on(s.engine.mutate(&user, failing)).unwrap().unwrap_err();
+    assert_eq!((failed.index, failed.error.kind()), (1, Kind::NotFound));
+    let all = crate::schema::filter::Filter::True;
+    let rows = s.rows(&user, root("todos", all.clone()));
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[0], json!({ "id": "a", "title": "x", "done": false, "listId": "l1" }));
+    let mut with_list = root("todos", all.clone());
+    with_list[0].node.relations.push(("list".into(), tree::Node::default()));
+    let rows = s.rows(&user, with_list);
+    assert_eq!(rows[0]["list"], json!({ "id": "l1", "name": "home" }));
+    let mut with_todos = root("lists", all.clone());
+    with_todos[0].node.relations.push(("todos".into(), tree::Node::default()));
+    let rows = s.rows(&user, with_todos);
+    assert_eq!(rows[0]["todos"].as_array().unwrap().len(), 2);
+    assert_eq!(rows[0]["todos"][0]["id"], "a");
+    // The stack face sees the same records, under their type.
+    let todos = Query { types: vec!["todos@1".into()], ..Query::default() };
+    assert_eq!(s.ids(&user, todos).len(), 2);
+    assert!(s.ids(&Caller::anonymous(), Query::default()).is_empty());
+    let anonymous =
+        s.runtime.block_on(s.engine.run_tree(&Caller::anonymous(), Arc::new(root("todos", all))));
+    assert_eq!(anonymous.unwrap_err().kind(), Kind::Denied);
+}
+
+/// A deleted row gives its id free; links point at what a later operation makes.
+#[test]
+fn ids_are_freed_and_links_wait() {
+    let s = Stack::new();
+    let user = Caller::of("did:example:u", "did:example:u");
+    let run = |ops| s.runtime.block_on(s.engine.mutate(&user, ops)).unwrap().unwrap();
+    run(vec![op(Verb::Set, "t", Some("x"), json!({ "n": 1 }))]);
+    let gone = run(vec![op(Verb::Delete, "t", Some("x"), json!({}))]);
+    assert_eq!(gone.results[0].status, Status::Deleted);
+    let again = run(vec![op(Verb::Delete, "t", Some("x"), json!({}))]);
+    assert_eq!(again.results[0].status, Status::Noop);
+    assert_eq!(again.tx, gone.tx + 1);
+    run(vec![op(Verb::Insert, "t", Some("x"), json!({ "n": 2 }))]);
+    let mut link = op(Verb::Link, "t", Some("x"), json!({}));
+    link.targets = vec![("friend".into(), Some("p".into()), "later".into())];
+    run(vec![link, op(Verb::Set, "p", Some("later"), json!({ "k": true }))]);
+    let mut roots = root("t", crate::schema::filter::Filter::True);
+    roots[0].node.relations.push(("friend".into(), tree::Node::default()));
+    let rows = s.rows(&user, roots);
+    let want = json!([{ "id": "x", "n": 2, "friend": [{ "id": "later", "k": true }] }]);
+    assert_eq!(Value::Array(rows), want);
+}

@@ -13,8 +13,12 @@
 
 mod definition;
 mod drift;
+pub mod fault;
 pub mod filter;
+pub mod filter_form;
 mod hash;
+pub mod names;
+pub mod rules;
 pub mod system;
 mod type_id;
 mod validate;

@@ -232,6 +232,15 @@ impl View<'_> {
         Ok(versions)
     }
 
+    /// The newest unit this view sees.
+    pub fn last_tx(&self) -> Result<i64> {
+        Ok(self
+            .prepare("SELECT tx FROM change ORDER BY seq DESC LIMIT 1")?
+            .query_row([], |row| row.get(0))
+            .optional()?
+            .unwrap_or(0))
+    }
+
     /// One earlier version.
     pub fn version(&self, rid: i64, version: i64) -> Result<Option<Replaced>> {
         let Some(made) = version.checked_add(1) else { return Ok(None) };

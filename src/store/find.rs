@@ -180,6 +180,8 @@ pub struct Find {
     pub updated: Span,
     pub search: Option<Search>,
     pub content: Vec<ValueTest>,
+    /// Only these records.
+    pub rids: Option<Vec<i64>>,
     /// Must hold as well.
     pub filter: Option<Filter>,
     pub include_deleted: bool,
@@ -540,6 +542,11 @@ impl Find {
     ) -> Result<()> {
         if !self.include_deleted {
             sql.and("r.deleted_at IS NULL");
+        }
+        if let Some(rids) = &self.rids {
+            let list = serde_json::to_string(rids).unwrap_or_else(|_| "[]".to_owned());
+            let list = sql.text(&list);
+            sql.and(&format!("r.rid IN (SELECT value FROM json_each({list}))"));
         }
         match &self.parent {
             None => {}

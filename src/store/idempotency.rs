@@ -26,11 +26,7 @@ impl View<'_> {
                     AND at >= ?3",
             )?
             .query_row((who, key, since), |row| {
-                Ok(AnswerRow {
-                    fingerprint: row.get(0)?,
-                    status: row.get(1)?,
-                    body: row.get(2)?,
-                })
+                Ok(AnswerRow { fingerprint: row.get(0)?, status: row.get(1)?, body: row.get(2)? })
             })
             .optional()?)
     }

@@ -31,6 +31,7 @@ mod name;
 mod open;
 mod query_threads;
 mod record;
+mod related;
 mod search;
 mod token;
 mod types;

@@ -124,11 +124,9 @@ impl Access<'_> {
             return FieldDecision::default();
         }
         match &self.inner.rules().document {
-            Some(document) => document.fields(
-                entity_of(family),
-                operation,
-                &context(self.inner, self.caller),
-            ),
+            Some(document) => {
+                document.fields(entity_of(family), operation, &context(self.inner, self.caller))
+            }
             None => FieldDecision::default(),
         }
     }
@@ -167,14 +165,10 @@ impl Access<'_> {
     }
 
     /// The refusal for a row that the caller may not read: outright denial says so, else the row does not exist.
-    pub(crate) fn hidden(
-        &self,
-        row: &RecordRow,
-        missing: impl FnOnce() -> Error,
-    ) -> Result<Error> {
+    pub(crate) fn hidden(&self, row: &RecordRow, missing: impl FnOnce() -> Error) -> Result<Error> {
         let info = type_of(self.view, row.type_id)?;
-        let denied = is_ruled(&info)
-            && self.live_rule(&info.base, Operation::Read)? == Decision::Deny;
+        let denied =
+            is_ruled(&info) && self.live_rule(&info.base, Operation::Read)? == Decision::Deny;
         Ok(if denied { Error::Denied } else { missing() })
     }
 
@@ -284,9 +278,7 @@ impl Access<'_> {
 /// The account's own record.
 fn own_profile(context: &AuthContext) -> Decision {
     match &context.user_id {
-        Some(id) => {
-            Decision::Rows(Filter::Is(Operand::Id, Test::Equal(Value::String(id.clone()))))
-        }
+        Some(id) => Decision::Rows(Filter::Is(Operand::Id, Test::Equal(Value::String(id.clone())))),
         None => Decision::Deny,
     }
 }

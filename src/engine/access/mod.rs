@@ -17,14 +17,14 @@ use std::fmt;
 
 pub(crate) use actions::{Actions, NEVER_GRANTED};
 pub use live::{AnonymousAccess, RuleSet};
-pub(crate) use live::{context, is_ruled, profile_faults};
+pub(crate) use live::{is_ruled, profile_faults};
 pub(crate) use references::ATTACHMENT;
 
-use super::{Caller, Inner};
 use super::error::{Error, Result};
 use super::links::{Permission, stored_associations, stored_permissions};
 use super::record::type_of;
 use super::rows::entity_of;
+use super::{Caller, Inner};
 use crate::schema::filter::Filter;
 use crate::schema::rules::{Decision as RowDecision, Operation};
 use crate::store::{AssociationKind, GrantRow, RecordRow, Scope, StoreError, TypeRowId, View};

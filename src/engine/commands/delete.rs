@@ -41,7 +41,7 @@ impl Engine {
         self.store()
             .write_several(move |unit| {
                 let row = existing(unit, &id)?;
-                let access = Access::new(inner, unit, &caller);
+                let access = Access::new(&inner, unit, &caller);
                 access.check(Action::Delete, &row)?;
                 access.check(Action::Purge, &row)?;
                 refuse_config(unit, &row)?;

@@ -1,6 +1,8 @@
 //! Pages of records: the internal form of every list and query, its cursor, and its way to the store.
 
 mod cursor;
+pub(crate) mod run;
+pub mod tree;
 
 use crate::engine::access::Access;
 use crate::engine::error::{Error, Result};
@@ -136,7 +138,7 @@ impl Engine {
         self.store()
             .page(&plan, move |view: &View<'_>| {
                 let mut find = find.clone();
-                let access = Access::new(inner, view, &caller);
+                let access = Access::new(&inner, view, &caller);
                 find.scope = access.scope(as_of.is_some())?;
                 find.as_of_tx = as_of.map(|moment| moment.tx(view)).transpose()?;
                 let mut rows = view.find(&find)?;

@@ -7,9 +7,7 @@ use crate::engine::access::{Access, Action, profile_faults};
 use crate::engine::commands::commit::{self, Fresh, parsed};
 use crate::engine::commands::{check_size, check_unique_fields, special};
 use crate::engine::error::{Error, Result};
-use crate::engine::links::{
-    Association, ENTRIES_MAX, associations_text, stored_associations,
-};
+use crate::engine::links::{Association, ENTRIES_MAX, associations_text, stored_associations};
 use crate::engine::{Caller, Inner};
 use crate::schema::rules::Operation;
 use crate::schema::{FieldFault, Schema, TypeId, words};
@@ -198,7 +196,11 @@ fn check_content(info: &TypeInfo, content: &Map<String, Value>) -> Result<()> {
 }
 
 /// The type new rows of a collection get: the newest version, made open when there is none.
-fn type_for(unit: &mut Unit<'_>, op: &RowOp, make: bool) -> Result<Option<std::sync::Arc<TypeInfo>>> {
+fn type_for(
+    unit: &mut Unit<'_>,
+    op: &RowOp,
+    make: bool,
+) -> Result<Option<std::sync::Arc<TypeInfo>>> {
     let family = family_of(&op.entity);
     let types = unit.types();
     let newest = types
@@ -226,12 +228,7 @@ fn type_for(unit: &mut Unit<'_>, op: &RowOp, make: bool) -> Result<Option<std::s
     Ok(Some(made))
 }
 
-fn create(
-    inner: &Inner,
-    unit: &mut Unit<'_>,
-    caller: &Caller,
-    op: &RowOp,
-) -> Result<RowResult> {
+fn create(inner: &Inner, unit: &mut Unit<'_>, caller: &Caller, op: &RowOp) -> Result<RowResult> {
     let known = type_for(unit, op, false)?;
     // An id in the stack's own form that is free is the record id itself; any other becomes the alias.
     let (rid, alias) = match &op.id {
@@ -297,9 +294,7 @@ fn link(
     row: RecordRow,
 ) -> Result<RowResult> {
     visible(inner, unit, caller, op, &row)?;
-    Access::new(inner, unit, caller)
-        
-        .check(Action::Update, &row)?;
+    Access::new(inner, unit, caller).check(Action::Update, &row)?;
     let mut list = stored_associations(row.associations.as_deref());
     let before = list.len();
     for (label, entity, id) in &op.targets {

@@ -104,8 +104,7 @@ impl Engine {
 
     /// Removes every row of a collection that the caller may delete, as one unit; answers how many.
     pub async fn clear(&self, caller: &Caller, entity: &str) -> Result<u64> {
-        let (inner, caller, entity) =
-            (Arc::clone(&self.inner), caller.clone(), entity.to_owned());
+        let (inner, caller, entity) = (Arc::clone(&self.inner), caller.clone(), entity.to_owned());
         self.store().write_several(move |unit| clear(&inner, unit, &caller, &entity)).await
     }
 }
@@ -182,8 +181,7 @@ fn clear(inner: &Inner, unit: &mut Unit<'_>, caller: &Caller, entity: &str) -> R
             let Some(last) = page.last() else { break };
             after = (last.created_at, last.rid);
             for row in page.into_iter().filter(|row| row.deleted_at.is_none()) {
-                let access =
-                    Access::new(inner, unit, caller);
+                let access = Access::new(inner, unit, caller);
                 if access.may(Action::Read, &row)? && access.may(Action::Delete, &row)? {
                     crate::engine::commands::delete(inner, unit, caller, row, None)?;
                     gone += 1;

@@ -17,8 +17,8 @@
 use serde_json::Value;
 
 use super::fault::{FormFault, quoted};
+use super::filter::{Comparison, FieldPath, Filter, Operand, Test};
 use super::names::is_field;
-use crate::schema::filter::{Comparison, FieldPath, Filter, Operand, Test};
 
 /// Predicates in one request.
 pub const PREDICATES_MAX: usize = 200;
@@ -196,6 +196,7 @@ pub fn operand_of(field: &str) -> Result<Operand, FormFault> {
 #[must_use]
 pub fn field_of(operand: &Operand) -> &str {
     match operand {
+        Operand::Key(name) => name,
         Operand::Field(path) => &path.0,
         Operand::Id => "id",
         Operand::CreatedAt => "createdAt",
@@ -481,7 +482,7 @@ impl<'a> FilterReader<'a> {
 }
 
 /// The `field` or `attribute` of a predicate or an order; of `<entity>/<name>` the name.
-pub(super) fn field_name(of: &serde_json::Map<String, Value>) -> Option<&str> {
+pub fn field_name(of: &serde_json::Map<String, Value>) -> Option<&str> {
     if let Some(field) = of.get("field") {
         return field.as_str();
     }
