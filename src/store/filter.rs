@@ -21,7 +21,7 @@ use serde_json::{Map, Number, Value};
 
 use super::error::{Result, StoreError};
 use super::find::{Bind, Sql};
-use super::types::{TypeInfo, field_expression, json_path};
+use super::types::{TypeInfo, field_expression, index_name, json_path};
 use crate::schema::Kind;
 use crate::schema::filter::{
     Comparison, DEPTH_MAX, FieldPath, Filter, Operand, OrderDirection, OrderKey, RecordView, Test,
@@ -73,8 +73,14 @@ pub(crate) fn register(connection: &Connection) -> Result<()> {
         let operand = context.get_or_create_aux(0, read_parameter::<Operand>)?;
         let content = content(context, 1)?;
         let at: i64 = context.get(2)?;
-        let record =
-            RecordView { content: &content, rid: 0, id: "", created_at: at, updated_at: at, subject: None };
+        let record = RecordView {
+            content: &content,
+            rid: 0,
+            id: "",
+            created_at: at,
+            updated_at: at,
+            subject: None,
+        };
         let mut key = Vec::new();
         push_sort_key(&mut key, &operand.value(&record));
         Ok(if key.is_empty() { SqlValue::Null } else { SqlValue::Blob(key) })
@@ -376,9 +382,7 @@ fn by_function(sql: &mut Sql, filter: &Filter) -> String {
     if only_content(filter) {
         format!("cairn_test({test}, r.content)")
     } else {
-        format!(
-            "cairn_test({test}, r.content, {SHOWN_ID}, r.created_at, r.updated_at, {SUBJECT})"
-        )
+        format!("cairn_test({test}, r.content, {SHOWN_ID}, r.created_at, r.updated_at, {SUBJECT})")
     }
 }
 
@@ -478,7 +482,8 @@ fn id(sql: &mut Sql, test: &Test) -> String {
         Test::Present => "1".to_owned(),
         Test::Equal(Value::String(text)) => {
             let alias = sql.text(text);
-            let rid = sql.bind(RecordId::parse(text).map_or(Bind::Null, |id| Bind::Int(id.as_i64())));
+            let rid =
+                sql.bind(RecordId::parse(text).map_or(Bind::Null, |id| Bind::Int(id.as_i64())));
             // Parsing forgives spellings that are never shown, hence the second look.
             format!(
                 "(CASE WHEN r.alias IS NOT NULL THEN r.alias = {alias} \
@@ -521,17 +526,24 @@ pub(crate) fn order_expression(sql: &mut Sql, operand: &Operand) -> String {
     }
 }
 
-/// The expression of the index that hands out records in the order of this key, ties unresolved. Only for fields whose
+/// A field index, by name and by what it is made on.
+pub(crate) struct OrderIndex {
+    pub(crate) index: String,
+    pub(crate) expression: String,
+}
+
+/// The index that hands out records in the order of this key, ties unresolved. Only for fields whose
 /// declared kind has one rank: the index sorts booleans among numbers and lists among texts.
-pub(crate) fn order_index(key: &OrderKey, of: &TypeInfo) -> Option<String> {
+pub(crate) fn order_index(key: &OrderKey, of: &TypeInfo) -> Option<OrderIndex> {
     let expression = indexed_field(&key.operand, of)?;
-    let field = of.schema.field(plain_name(&key.operand)?)?;
+    let name = plain_name(&key.operand)?;
+    let field = of.schema.field(name)?;
     let one_rank = match field.kind {
         Kind::String | Kind::Text | Kind::Number | Kind::Boolean => true,
         Kind::Date | Kind::RecordRef | Kind::FileRef => true,
         Kind::Array | Kind::Object => false,
     };
-    one_rank.then_some(expression)
+    one_rank.then(|| OrderIndex { index: index_name(of.row_id, name), expression })
 }
 
 pub(crate) fn direction(direction: OrderDirection) -> &'static str {

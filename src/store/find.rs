@@ -18,7 +18,9 @@ use super::types::{TypeInfo, Types};
 use super::view::{View, on_snapshot};
 use super::{NameId, Store, TypeRowId, filter};
 use crate::schema::Kind;
-use crate::schema::filter::{Aggregate, AggregateKind, Filter, Operand, OrderKey, RecordView, Test};
+use crate::schema::filter::{
+    Aggregate, AggregateKind, Filter, Operand, OrderKey, RecordView, Test,
+};
 use crate::schema::words::Search;
 use crate::util::id::RecordId;
 use crate::util::json;
@@ -313,9 +315,7 @@ impl Find {
     fn whole_filter(&self) -> Filter {
         let tests = self.content.iter().map(|test| match &test.value {
             Value::Array(_) | Value::Object(_) => Filter::False,
-            value => {
-                Filter::Is(Operand::Key(test.field.clone()), Test::Equal(value.clone()))
-            }
+            value => Filter::Is(Operand::Key(test.field.clone()), Test::Equal(value.clone())),
         });
         Filter::And(tests.chain(self.filter.clone()).collect())
     }
@@ -456,12 +456,15 @@ impl Find {
                 (0, true) => ("", "SELECT * FROM ("),
                 (_, true) => ("\nUNION ALL\n", "SELECT * FROM ("),
             };
+            let walk = self.index_walk(part);
+            let by =
+                walk.as_ref().map_or(String::new(), |walk| format!(" INDEXED BY {}", walk.index));
             sql.text.push_str(&format!(
-                "{before}{open}SELECT {COLUMNS}{keys}\n  FROM {table} r\n WHERE {}",
+                "{before}{open}SELECT {COLUMNS}{keys}\n  FROM {table} r{by}\n WHERE {}",
                 part.types
             ));
             self.conditions(sql, part, search, types)?;
-            sql.text.push_str(&format!("\n ORDER BY {}", self.part_order(part)));
+            sql.text.push_str(&format!("\n ORDER BY {}", self.part_order(walk)));
             if merged {
                 sql.text.push_str(&format!("\n LIMIT {part_rows})"));
             }
@@ -473,7 +476,22 @@ impl Find {
         Ok(())
     }
 
-    fn part_order(&self, part: &Part) -> String {
+    /// The field index that hands out this part in order, when nothing else finds a few records that are better sorted.
+    /// SQLite has to be told: it thinks of the rows, not of stopping after a page.
+    fn index_walk(&self, part: &Part) -> Option<filter::OrderIndex> {
+        let of = part.only.as_deref().filter(|_| self.as_of_tx.is_none())?;
+        let walk = filter::order_index(self.order.first()?, of)?;
+        let filter = self.whole_filter();
+        let few = self.file.is_some()
+            || self.related.is_some()
+            || self.search.is_some()
+            || matches!(self.parent, Some(Some(_)))
+            || filter::uses_equality_index(&filter, of)
+            || !filter::ids_asked(&filter).is_empty();
+        (!few).then_some(walk)
+    }
+
+    fn part_order(&self, walk: Option<filter::OrderIndex>) -> String {
         let order = self.direction.sql();
         match (self.order.as_slice(), self.sort) {
             ([], SortKey::Id) => format!("r.rid {order}"),
@@ -481,12 +499,9 @@ impl Find {
             (keys, _) => {
                 let mut terms = Vec::with_capacity(keys.len() + 2);
                 // The index goes first and nearly decides; the exact key orders what the index holds for equal.
-                let usable = part.only.as_deref().filter(|_| self.as_of_tx.is_none());
-                if let Some(expression) = usable.and_then(|of| filter::order_index(&keys[0], of)) {
-                    terms.push(format!(
-                        "{expression} {} NULLS LAST",
-                        filter::direction(keys[0].direction)
-                    ));
+                if let Some(walk) = walk {
+                    let direction = filter::direction(keys[0].direction);
+                    terms.push(format!("{} {direction} NULLS LAST", walk.expression));
                 }
                 terms.extend(key_terms(keys));
                 terms.push("r.rid ASC".to_owned());
@@ -681,10 +696,8 @@ impl Find {
     fn id_hints(&self, sql: &mut Sql, filter: &Filter, types: &Types) {
         let Some(list) = &self.types else { return };
         for ids in filter::ids_asked(filter) {
-            let rids: Vec<i64> = ids
-                .iter()
-                .filter_map(|id| RecordId::parse(id).map(RecordId::as_i64))
-                .collect();
+            let rids: Vec<i64> =
+                ids.iter().filter_map(|id| RecordId::parse(id).map(RecordId::as_i64)).collect();
             let mut collections = vec![0]; // Fixed ids.
             collections
                 .extend(list.iter().filter_map(|id| types.by_row(*id)).map(|info| info.collection));
@@ -898,6 +911,8 @@ impl View<'_> {
             return Ok((String::new(), Vec::new()));
         }
         let sql = find.sql(shape, &parts, &SearchPlan::Many, &types, self.seq_of(find)?)?;
+        // EXPLAIN reads nothing and so would not notice that the connection knows an older schema; this does.
+        self.last_rid()?;
         let mut statement = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", sql.text))?;
         let rows = statement.query_map(rusqlite::params_from_iter(sql.values.iter()), |row| {
             row.get::<_, String>(3)
@@ -956,3 +971,6 @@ impl IsDeadline for StoreError {
         matches!(self, Self::Deadline)
     }
 }
+
+#[cfg(test)]
+mod tests;

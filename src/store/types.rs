@@ -146,7 +146,8 @@ pub(crate) fn text_lookup_sql(type_id: TypeRowId, field: &str) -> String {
     )
 }
 
-fn index_name(row_id: TypeRowId, field: &str) -> String {
+/// Name of a field's index: generated, so that no field name is part of it.
+pub(crate) fn index_name(row_id: TypeRowId, field: &str) -> String {
     let digest = crypto::sha256(field.as_bytes());
     let mut name = format!("field_{row_id}_");
     for byte in &digest[..6] {

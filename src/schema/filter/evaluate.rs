@@ -113,9 +113,9 @@ fn contains(value: &Value, part: &Value) -> bool {
         }
         (Value::Array(_), Value::Object(_)) => false,
         (Value::Array(items), scalar) => items.iter().any(|item| json_eq(item, scalar)),
-        (Value::Object(members), Value::Object(parts)) => parts.iter().all(|(key, part)| {
-            members.get(key).is_some_and(|member| is_or_contains(member, part))
-        }),
+        (Value::Object(members), Value::Object(parts)) => parts
+            .iter()
+            .all(|(key, part)| members.get(key).is_some_and(|member| is_or_contains(member, part))),
         _ => false,
     }
 }
@@ -247,6 +247,8 @@ mod tests {
         assert!(Filter::And(vec![]).matches(&record));
         assert!(!Filter::Or(vec![]).matches(&record));
         assert!(!Filter::Is(field("f"), Test::In(vec![])).matches(&record));
-        assert!(Filter::Not(Box::new(Filter::Is(field("f"), Test::Equal(value("5"))))).matches(&record));
+        assert!(
+            Filter::Not(Box::new(Filter::Is(field("f"), Test::Equal(value("5"))))).matches(&record)
+        );
     }
 }

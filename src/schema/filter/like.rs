@@ -47,8 +47,7 @@ impl States {
                 }
                 _ => {
                     // A lone `\` at the end stands for itself.
-                    let literal =
-                        if sign == '\\' { signs.next().unwrap_or('\\') } else { sign };
+                    let literal = if sign == '\\' { signs.next().unwrap_or('\\') } else { sign };
                     let literal = fold(literal);
                     let found = states.leaves.binary_search_by_key(&literal, |entry| entry.0);
                     let place = found.unwrap_or_else(|place| {
