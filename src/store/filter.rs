@@ -533,7 +533,8 @@ pub(crate) struct OrderIndex {
 }
 
 /// The index that hands out records in the order of this key, ties unresolved. Only for fields whose
-/// declared kind has one rank: the index sorts booleans among numbers and lists among texts.
+/// declared kind has one rank: the index sorts booleans among numbers and lists among texts. Where older records hold such
+/// values the index has another name, so the caller asks whether this one is there.
 pub(crate) fn order_index(key: &OrderKey, of: &TypeInfo) -> Option<OrderIndex> {
     let expression = indexed_field(&key.operand, of)?;
     let name = plain_name(&key.operand)?;

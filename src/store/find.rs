@@ -224,6 +224,8 @@ struct Part {
     types: String,
     /// The one type of this part, whose field indexes may serve.
     only: Option<Arc<TypeInfo>>,
+    /// The index that hands out this part in the order asked.
+    walk: Option<filter::OrderIndex>,
     /// Words are looked up in the index; else each record's texts are read.
     words_indexed: bool,
 }
@@ -326,11 +328,13 @@ impl Find {
             [only] => Part {
                 types: format!("r.type = {only}"),
                 only: types.by_row(*only).cloned(),
+                walk: None,
                 words_indexed,
             },
             several => Part {
                 types: format!("r.type IN {}", number_list(several)),
                 only: None,
+                walk: None,
                 words_indexed,
             },
         };
@@ -341,6 +345,7 @@ impl Find {
                 None => Part {
                     types: format!("r.type NOT IN {}", number_list(&self.hidden_types)),
                     only: None,
+                    walk: None,
                     words_indexed: false,
                 },
             }];
@@ -357,6 +362,7 @@ impl Find {
             let mut parts = vec![Part {
                 types: format!("r.type NOT IN {}", number_list(&not)),
                 only: None,
+                walk: None,
                 words_indexed: true,
             }];
             if !apart.is_empty() {
@@ -456,9 +462,8 @@ impl Find {
                 (0, true) => ("", "SELECT * FROM ("),
                 (_, true) => ("\nUNION ALL\n", "SELECT * FROM ("),
             };
-            let walk = self.index_walk(part);
-            let by =
-                walk.as_ref().map_or(String::new(), |walk| format!(" INDEXED BY {}", walk.index));
+            let walk = part.walk.as_ref();
+            let by = walk.map_or(String::new(), |walk| format!(" INDEXED BY {}", walk.index));
             sql.text.push_str(&format!(
                 "{before}{open}SELECT {COLUMNS}{keys}\n  FROM {table} r{by}\n WHERE {}",
                 part.types
@@ -491,7 +496,7 @@ impl Find {
         (!few).then_some(walk)
     }
 
-    fn part_order(&self, walk: Option<filter::OrderIndex>) -> String {
+    fn part_order(&self, walk: Option<&filter::OrderIndex>) -> String {
         let order = self.direction.sql();
         match (self.order.as_slice(), self.sort) {
             ([], SortKey::Id) => format!("r.rid {order}"),
@@ -851,7 +856,7 @@ impl View<'_> {
             return Ok(());
         }
         let types = self.types();
-        let mut parts = find.parts(&types);
+        let mut parts = self.parts(find, &types)?;
         let plan = match find.search.as_ref().and_then(Search::to_fts5) {
             Some(expression) if parts.iter().any(|part| part.words_indexed) => {
                 let rids = self.matching(&expression, SEARCH_SET_MAX + 1)?;
@@ -881,6 +886,16 @@ impl View<'_> {
         }
     }
 
+    fn parts(&self, find: &Find, types: &Types) -> Result<Vec<Part>> {
+        let mut parts = find.parts(types);
+        for part in &mut parts {
+            if let Some(walk) = find.index_walk(part) {
+                part.walk = self.has_index(&walk.index)?.then_some(walk);
+            }
+        }
+        Ok(parts)
+    }
+
     fn seq_of(&self, find: &Find) -> Result<i64> {
         find.as_of_tx.map_or(Ok(0), |tx| self.seq_at_tx(tx))
     }
@@ -906,7 +921,7 @@ impl View<'_> {
 
     fn explain_shape(&self, find: &Find, shape: Shape) -> Result<(String, Vec<String>)> {
         let types = self.types();
-        let parts = find.parts(&types);
+        let parts = self.parts(find, &types)?;
         if parts.is_empty() {
             return Ok((String::new(), Vec::new()));
         }

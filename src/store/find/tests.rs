@@ -926,6 +926,42 @@ fn every_shape_uses_its_index() {
     assert!(!cheap(Find { scope: Scope::default(), ..of }));
 }
 
+/// A field is declared after open records held anything in it: its index finds, but does not order.
+#[test]
+fn a_field_declared_late_orders_by_the_rules_still() {
+    let fixture = Fixture::new();
+    let type_id = fixture.add_type("t", "{}", true);
+    fixture.write(move |unit| {
+        let contents =
+            [r#"{"n":true}"#, r#"{"n":5}"#, r#"{"n":"x"}"#, r#"{"n":[]}"#, "{}", r#"{"n":0}"#];
+        for (rid, content) in (1..).zip(contents) {
+            create(unit, row(rid, type_id, &json::parse_object(content.as_bytes()).unwrap()))?;
+        }
+        let old = unit.types().by_row(type_id).unwrap().clone();
+        let schema = Schema::parse_text(r#"{"n":{"kind":"number","indexed":true}}"#).unwrap();
+        let new = TypeInfo {
+            schema_text: Value::from(schema.raw().clone()).to_string(),
+            schema,
+            ..(*old).clone()
+        };
+        unit.update_type(&old, new)?;
+        Ok(())
+    });
+    let n = Operand::Field(FieldPath("n".to_owned()));
+    for (direction, expected) in [
+        (OrderDirection::Ascending, [6, 2, 3, 1, 4, 5]),
+        (OrderDirection::Descending, [4, 1, 3, 2, 6, 5]),
+    ] {
+        let order = vec![OrderKey { operand: n.clone(), direction }];
+        let find = Find { types: Some(vec![type_id]), order, ..all() };
+        assert_eq!(fixture.rids(&find), expected);
+    }
+    let five = Filter::Is(n, Test::Equal(Value::from(5)));
+    let find = Find { types: Some(vec![type_id]), filter: Some(five), ..all() };
+    assert_eq!(fixture.rids(&find), [2]);
+    assert!(fixture.plan(&find).iter().any(|step| step.contains("field_")));
+}
+
 #[test]
 fn a_filter_that_nests_too_deep_is_refused() {
     let fixture = Fixture::new();
