@@ -45,6 +45,20 @@ impl rusqlite::ToSql for Bind {
     }
 }
 
+/// The value that `json_extract` gives for a JSON scalar; arrays and objects as their text.
+pub fn json_bind(value: &Value) -> Bind {
+    match value {
+        Value::Null => Bind::Null,
+        Value::Bool(bit) => Bind::Int(i64::from(*bit)),
+        Value::Number(n) => match n.as_i64() {
+            Some(n) => Bind::Int(n),
+            None => Bind::Real(n.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Bind::Text(text.clone()),
+        Value::Array(_) | Value::Object(_) => Bind::Text(value.to_string()),
+    }
+}
+
 /// Equality with one top-level content field, named literally. `null` also matches an absent field; arrays and objects never
 /// match.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,6 +150,10 @@ pub struct Scope {
     pub own_types: Vec<TypeRowId>,
     /// The principal's half: types it may read; `None` for all.
     pub principal_types: Option<Vec<TypeRowId>>,
+    /// The permission to change a record is asked for, not that to read it: history is shown to those only.
+    pub needs_write: bool,
+    /// Types left out whatever the rest says.
+    pub never_types: Vec<TypeRowId>,
 }
 
 /// A page of records, or the set it is taken from.
@@ -732,21 +750,29 @@ fn scope_condition(sql: &mut Sql, scope: &Scope, past: bool) {
     let mut conditions = Vec::new();
     if !scope.subject_all {
         let mut ways = Vec::new();
-        let mut entries = vec!["p.value ->> '$.access' = 'public'".to_owned()];
+        let bit = if scope.needs_write { "'$.write'" } else { "'$.read'" };
+        let mut entries = Vec::new();
+        if !scope.needs_write {
+            entries.push("p.value ->> '$.access' = 'public'".to_owned());
+        }
         if let Some(subject) = &scope.subject {
             let subject = sql.text(subject);
             entries.push(format!(
-                "(p.value ->> '$.access' = 'entity' AND p.value ->> '$.entityId' = {subject} AND p.value -> '$.read' = 'true')"
+                "(p.value ->> '$.access' = 'entity' AND p.value ->> '$.entityId' = {subject} \
+                 AND p.value -> {bit} = 'true')"
             ));
             if !scope.groups.is_empty() {
                 let any = sql.text_list(&scope.groups);
                 let admin = sql.text_list(&scope.admin_groups);
                 entries.push(format!(
-                    "(p.value ->> '$.access' = 'group' AND p.value -> '$.read' = 'true' AND \
+                    "(p.value ->> '$.access' = 'group' AND p.value -> {bit} = 'true' AND \
                      ((p.value ->> '$.role' IS NULL AND p.value ->> '$.groupId' IN {any}) OR \
                      (p.value ->> '$.role' = 'admin' AND p.value ->> '$.groupId' IN {admin})))"
                 ));
             }
+        }
+        if entries.is_empty() {
+            entries.push("FALSE".to_owned());
         }
         ways.push(format!(
             "({r}.permissions IS NOT NULL AND EXISTS (SELECT 1 FROM json_each({r}.permissions) p WHERE {}))",
@@ -762,6 +788,9 @@ fn scope_condition(sql: &mut Sql, scope: &Scope, past: bool) {
             ));
         }
         conditions.push(format!("({})", ways.join(" OR ")));
+    }
+    if !scope.never_types.is_empty() {
+        conditions.push(format!("{r}.type NOT IN {}", number_list(&scope.never_types)));
     }
     if let Some(types) = &scope.principal_types {
         conditions.push(format!("{r}.type IN {}", number_list(types)));
