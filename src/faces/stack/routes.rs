@@ -413,7 +413,8 @@ fn token_routes(cx: &Arc<StackFace>) -> Vec<Route> {
             .fails(&[401, 403]),
         route(cx, post("/auth/challenge"), "auth.challenge", Guard::None, tokens::challenge)
             .summary("A nonce to sign with the key of a did:key")
-            .rate(RateClass::SignIn)
+            // Proves nothing yet, so it is no attempt; but it writes, for anybody.
+            .rate(RateClass::Standard)
             .body(docs::texts_named(&["did"]))
             .reply(200, docs::texts_named(&["nonce", "expiresAt"]))
             .example(
