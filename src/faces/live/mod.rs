@@ -6,6 +6,8 @@
 pub mod diff;
 pub mod fault;
 pub mod filter_form;
+pub mod messagepack;
+pub mod messages;
 pub mod mutate_form;
 pub mod names;
 pub mod query_form;
