@@ -6,10 +6,12 @@
 pub mod diff;
 pub mod fault;
 pub mod filter_form;
+pub mod functions_form;
 pub mod messagepack;
 pub mod messages;
 pub mod mutate_form;
 pub mod names;
+pub mod pattern;
 pub mod query_form;
 pub mod rules;
 pub mod sql_text;
