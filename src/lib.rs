@@ -7,6 +7,7 @@ pub mod auth;
 pub mod crypto;
 pub mod engine;
 pub mod faces;
+pub mod live;
 pub mod net;
 pub mod schema;
 pub mod store;

@@ -71,7 +71,7 @@ struct Words {
     retry_after_s: Option<u64>,
 }
 
-fn words(refusal: &Refusal, owner: Owner) -> Words {
+fn words(refusal: &Refusal) -> Words {
     let of = |status, [stack, live, tables, objects, studio]: [&'static str; 5], message: &str| {
         let message = message.to_owned();
         Words { status, stack, live, tables, objects, studio, message, retry_after_s: None }
@@ -82,14 +82,10 @@ fn words(refusal: &Refusal, owner: Owner) -> Words {
             ["not_found", "NOT_FOUND", "NOT_FOUND", "NOT_FOUND", "route_not_found"],
             "no such address",
         ),
-        // The stack's document knows routes, not addresses with methods: there it is a 404.
-        Refusal::WrongMethod if owner == Owner::Stack => {
-            of(StatusCode::NOT_FOUND, ["not_found", "", "", "", ""], "no such address")
-        }
         Refusal::WrongMethod => of(
             StatusCode::METHOD_NOT_ALLOWED,
             [
-                "not_found",
+                "bad_request",
                 "INVALID_ARGUMENT",
                 "VALIDATION_ERROR",
                 "METHOD_NOT_ALLOWED",
@@ -136,7 +132,7 @@ pub struct Envelopes;
 impl Envelope for Envelopes {
     fn refuse(&self, path: &str, refusal: &Refusal, request_id: &str) -> Reply {
         let owner = owner(path);
-        let words = words(refusal, owner);
+        let words = words(refusal);
         let reply = Reply::json(words.status, body(owner, &words, request_id));
         match words.retry_after_s {
             Some(seconds) => reply.with(RETRY_AFTER, &seconds.to_string()),

@@ -214,9 +214,9 @@ impl Reader<'_> {
         match key {
             "$where" => node.filter = self.filters.read(value)?,
             "$order" => node.order = order(value)?,
-            "$limit" => node.limit = Some(self.limit(key, value)?),
-            "$offset" => node.offset = self.whole(key, value)?,
-            "$search" => node.search = Some(self.search(value)?),
+            "$limit" => node.limit = self.limit(key, value)?,
+            "$offset" => node.offset = self.whole(key, value)?.unwrap_or(0),
+            "$search" => node.search = self.search(value)?,
             "$select" => node.select = Some(select(value)?),
             "$aggregate" => node.aggregate = Some(aggregate(value)?),
             "$semantic" | "$hybrid" => {
@@ -237,8 +237,8 @@ impl Reader<'_> {
                 _ if value.is_null() => {}
                 "where" => node.filter = self.filters.read(value)?,
                 "order" | "orderBy" => node.order = order(value)?,
-                "limit" => node.limit = Some(self.limit(key, value)?),
-                "offset" => node.offset = self.whole(key, value)?,
+                "limit" => node.limit = self.limit(key, value)?,
+                "offset" => node.offset = self.whole(key, value)?.unwrap_or(0),
                 "select" => node.select = Some(select(value)?),
                 _ => return Err(unknown_clause(key)),
             }
@@ -283,24 +283,28 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn limit(&self, key: &str, value: &Value) -> Result<u32, FormFault> {
-        let rows = self.whole(key, value)?;
-        u32::try_from(rows).ok().filter(|rows| *rows <= RESULT_ROWS_MAX).ok_or_else(|| {
-            FormFault::too_complex(format!("{key} may be {RESULT_ROWS_MAX}, got {rows}"))
-        })
+    /// `None` when the clause is a placeholder without a value; so are the other two.
+    fn limit(&self, key: &str, value: &Value) -> Result<Option<u32>, FormFault> {
+        let Some(rows) = self.whole(key, value)? else { return Ok(None) };
+        match u32::try_from(rows) {
+            Ok(rows) if rows <= RESULT_ROWS_MAX => Ok(Some(rows)),
+            _ => Err(FormFault::too_complex(format!("{key} may be {RESULT_ROWS_MAX}, got {rows}"))),
+        }
     }
 
-    fn whole(&self, key: &str, value: &Value) -> Result<u64, FormFault> {
+    fn whole(&self, key: &str, value: &Value) -> Result<Option<u64>, FormFault> {
         let number = match self.filters.resolve(value) {
             Resolved::Written(value) | Resolved::Filled(value) => whole_number(&value),
-            Resolved::Missing => None,
+            Resolved::Missing => return Ok(None),
         };
-        number.ok_or_else(|| FormFault::at(key, "must be a whole number, zero or more"))
+        let fault = || FormFault::at(key, "must be a whole number, zero or more");
+        number.map(Some).ok_or_else(fault)
     }
 
-    fn search(&self, value: &Value) -> Result<String, FormFault> {
+    fn search(&self, value: &Value) -> Result<Option<String>, FormFault> {
         let text = match self.filters.resolve(value) {
             Resolved::Written(Value::String(text)) | Resolved::Filled(Value::String(text)) => text,
+            Resolved::Missing => return Ok(None),
             _ => String::new(),
         };
         if text.is_empty() {
@@ -313,7 +317,7 @@ impl Reader<'_> {
                 "$search may have {SEARCH_WORDS_MAX} words and {SEARCH_BYTES_MAX} bytes"
             )));
         }
-        Ok(text)
+        Ok(Some(text))
     }
 }
 
@@ -472,6 +476,8 @@ fn too_many_keys() -> FormFault {
 mod tests {
     use super::*;
     use crate::faces::live::filter_form::parse_filter;
+    use crate::schema::filter::{Filter, Operand};
+    use crate::schema::filter_form::field_of;
     use crate::util::json;
     use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
     use serde_json::json;

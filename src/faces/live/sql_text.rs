@@ -109,7 +109,7 @@ impl<'a> Reader<'a, '_, '_> {
         loop {
             if names.len() == SELECT_NAMES_MAX {
                 return Err(FormFault::too_complex(format!(
-                    "SELECT may have {SELECT_NAMES_MAX} names"
+                    "a statement may select {SELECT_NAMES_MAX} fields"
                 )));
             }
             names.push(self.path()?.to_owned());
@@ -145,7 +145,7 @@ impl<'a> Reader<'a, '_, '_> {
         loop {
             if keys.len() == ORDER_KEYS_MAX {
                 return Err(FormFault::too_complex(format!(
-                    "ORDER BY may have {ORDER_KEYS_MAX} keys"
+                    "a statement may be ordered by {ORDER_KEYS_MAX} keys"
                 )));
             }
             let operand = operand_of(self.path()?)?;

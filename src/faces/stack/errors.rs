@@ -122,7 +122,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         let text = error.to_string();
         match error.kind() {
-            Kind::BadRequest => Self::bad_request(text),
+            Kind::BadRequest | Kind::TooComplex => Self::bad_request(text),
             Kind::Unauthenticated => Self::unauthorized("a credential is needed"),
             Kind::Denied => Self::permission(),
             Kind::NotFound => Self::not_found(text),
