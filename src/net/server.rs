@@ -152,7 +152,6 @@ struct Shared {
     rate: Rate,
     rng: Rng,
     head: HeadLimits,
-    registry: Arc<Registry>,
     http: http1::Builder,
 }
 
@@ -222,7 +221,6 @@ impl Server {
             rate: settings.rate.clone(),
             rng: settings.rng.clone(),
             head: settings.head,
-            registry: Arc::clone(&registry),
             http,
         });
         let ended = watch::Sender::new(false);
