@@ -3,6 +3,8 @@
 //! Every server listens on port 0 and is stopped by its test. Times that a rule names are injected
 //! and short; a test waits for the server's answer, never for a time.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -724,6 +726,7 @@ fn s22_a_slow_reader_fills_its_queue_and_no_more() {
         frames += 1;
     }
     assert!(frames >= 15, "{frames}");
+    drop(client);
     running.stop();
 }
 
@@ -779,5 +782,61 @@ fn event_streams_are_sent_as_they_are_made() {
     assert!(client.until(first).is_some());
     release.send(()).unwrap();
     assert!(client.until(|bytes| bytes.ends_with(b"0\r\n\r\n").then_some(bytes.len())).is_some());
+    running.stop();
+}
+
+#[test]
+fn s60_a_folder_is_served_and_nothing_around_it() {
+    let outer = tempfile::tempdir().unwrap();
+    std::fs::write(outer.path().join("secret.txt"), "secret").unwrap();
+    let root = outer.path().join("public");
+    std::fs::create_dir_all(root.join("sub")).unwrap();
+    std::fs::write(root.join("index.html"), "<p>start").unwrap();
+    std::fs::write(root.join("sub/index.html"), "<p>sub").unwrap();
+    std::fs::write(root.join(".hidden"), "secret").unwrap();
+    let large: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    std::fs::write(root.join("large.bin"), &large).unwrap();
+    let folder = cairn::net::files::Folder::open(&root).unwrap();
+    let router = Router::with_fallback(routes(), Some(folder.handler())).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server =
+        Server::start(vec![listener], Settings::default(), router, Arc::new(Plain)).unwrap();
+    let running = Running { address: server.address(), server };
+    let page = running.ask(&get("/"));
+    assert_eq!((page.status, page.text()), (200, "<p>start"));
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(page.header("last-modified").unwrap().ends_with(" GMT"));
+    assert_eq!(running.ask(&get("/sub/")).text(), "<p>sub");
+    let moved = running.ask(&get("/sub"));
+    assert_eq!((moved.status, moved.header("location")), (308, Some("/sub/")));
+    assert_eq!(running.ask(&get("/hello")).text(), "hello");
+    let whole = running.ask(&get("/large.bin"));
+    assert_eq!(whole.body, large);
+    let etag = whole.header("etag").unwrap();
+    let with = |line: &str| {
+        running.ask(&format!("GET /large.bin HTTP/1.1\r\nHost: localhost\r\n{line}\r\n\r\n"))
+    };
+    let part = with("Range: bytes=100000-199998");
+    assert_eq!((part.status, &part.body[..]), (206, &large[100_000..199_999]));
+    assert_eq!(part.header("content-range"), Some("bytes 100000-199998/200000"));
+    let beyond = with("Range: bytes=200000-");
+    assert_eq!((beyond.status, beyond.header("content-range")), (416, Some("bytes */200000")));
+    assert_eq!(with(&format!("If-None-Match: {etag}")).status, 304);
+    let head = running.ask("HEAD /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!((head.status, head.header("content-length")), (200, Some("200000")));
+    for path in [
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/sub/../../secret.txt",
+        "/..%2fsecret.txt",
+        "/.hidden",
+        "/nothing",
+        "/sub//index.html",
+    ] {
+        let answer = running.ask(&get(path));
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.text().contains("Unknown"), "{path}");
+    }
+    assert_eq!(running.ask(&post("/index.html", "")).status, 404);
     running.stop();
 }

@@ -11,6 +11,7 @@ mod call;
 mod connection;
 mod door;
 mod event_stream;
+pub mod files;
 mod gate;
 mod outgoing;
 mod rate;

@@ -42,7 +42,7 @@ use super::outgoing::Outgoing;
 use super::rate::RateState;
 use super::route::names_no_limit;
 use super::router::Found;
-use super::screen::HeadLimits;
+use super::screen::{HeadLimits, names_websocket};
 use super::{
     Body, BoxFuture, Call, Content, Envelope, Handler, IpRange, Rate, RateClass, RateLimits,
     Refusal, Reply, Route, Router,
@@ -416,16 +416,17 @@ async fn serve(
     let refused = connection.refusal.load(Ordering::Relaxed);
     if refused != 0 && number == connection.heads.load(Ordering::Relaxed) {
         let reply = refusal_of_the_gate(refused);
-        return Ok(shared.finish(reply, None, &request_id, None, in_flight));
+        return Ok(shared.finish(reply, None, request_id, None, in_flight));
     }
     let (mut parts, incoming) = request.into_parts();
     let upgrade = parts.extensions.remove::<OnUpgrade>();
-    let wants_websocket = parts.headers.contains_key(UPGRADE);
+    let mut protocols = parts.headers.get_all(UPGRADE).iter();
+    let wants_websocket = protocols.any(|value| names_websocket(value.as_bytes()));
     let visitor = match shared.door.enter(connection.peer, &parts) {
         Ok(visitor) => visitor,
         Err(status) => {
             let reply = closing(Reply::empty(status));
-            return Ok(shared.finish(reply, None, &request_id, None, in_flight));
+            return Ok(shared.finish(reply, None, request_id, None, in_flight));
         }
     };
     let body = Body::wire(incoming, upgrade, &connection);
@@ -437,7 +438,7 @@ async fn serve(
         // What follows such a request was kept back and is not followed any further.
         reply = closing(reply);
     }
-    Ok(shared.finish(reply, Some(&visitor), &request_id, rate, in_flight))
+    Ok(shared.finish(reply, Some(&visitor), request_id, rate, in_flight))
 }
 
 fn refusal_of_the_gate(status: u16) -> Reply {
@@ -494,12 +495,12 @@ impl Shared {
                 let Some(handler) = fallback.filter(|_| readable) else {
                     return (refuse(&Refusal::Unknown), None);
                 };
-                let path = path.to_owned();
+                let uri = parts.uri.clone();
                 let call = call(parts, Vec::new(), body, visitor, request_id);
-                let reply = self.run(handler, call, &path, request_id).await;
+                let reply = self.run(handler, call, uri.path(), request_id).await;
                 let unknown = reply.status == StatusCode::NOT_FOUND
                     && matches!(reply.content, Content::Empty);
-                let refused = || self.envelope.refuse(&path, &Refusal::Unknown, request_id);
+                let refused = || self.envelope.refuse(uri.path(), &Refusal::Unknown, request_id);
                 return (if unknown { refused() } else { reply }, None);
             }
         };
@@ -515,16 +516,17 @@ impl Shared {
         if let Some(state) = rate.filter(|state| !state.allowed) {
             return (refuse(&Refusal::RateLimited(state.wait_s)), Some(state));
         }
-        let path = path.to_owned();
+        // Shares the request's bytes, where a path of its own would be copied.
+        let uri = parts.uri.clone();
         let call = call(parts, params, body, visitor, request_id);
-        let mut reply = self.run(&route.run, call, &path, request_id).await;
+        let mut reply = self.run(&route.run, call, uri.path(), request_id).await;
         let mut rate = reply.rate.or(rate);
         if credential && reply.rate.is_none() && route.rate != RateClass::Unlimited {
             // The credential was none, or none was needed: it counts as an anonymous call.
             let state = self.rate.take_anonymous(visitor.peer);
             if reply.status == StatusCode::UNAUTHORIZED && !state.allowed {
-                reply =
-                    self.envelope.refuse(&path, &Refusal::RateLimited(state.wait_s), request_id);
+                let refusal = Refusal::RateLimited(state.wait_s);
+                reply = self.envelope.refuse(uri.path(), &refusal, request_id);
             }
             rate = Some(rate.map_or(state, |rate| rate.tighter(state)));
         }
@@ -566,7 +568,7 @@ impl Shared {
         &self,
         reply: Reply,
         visitor: Option<&Visitor>,
-        request_id: &str,
+        request_id: String,
         rate: Option<RateState>,
         in_flight: InFlight,
     ) -> Response<Outgoing> {

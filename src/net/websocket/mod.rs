@@ -90,6 +90,7 @@ pub enum SendError {
 ///
 /// # Errors
 /// The refusal (426 or 400, without content) when the call asks for no WebSocket, or not properly.
+#[allow(clippy::result_large_err, reason = "a refusal is a reply, made once and returned at once")]
 pub fn upgrade(
     call: &mut Call,
 ) -> Result<(Reply, impl Future<Output = Option<WebSocket>> + Send + 'static), Reply> {
