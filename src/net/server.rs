@@ -441,6 +441,15 @@ async fn serve(
     Ok(shared.finish(reply, Some(&visitor), request_id, rate, in_flight))
 }
 
+/// Whether calls without a valid credential count by their client's address.
+fn counts_anonymous(route: &Route) -> bool {
+    match route.rate {
+        RateClass::Unlimited => false,
+        RateClass::Standard => true,
+        RateClass::SignIn => !names_no_limit(route.face),
+    }
+}
+
 fn refusal_of_the_gate(status: u16) -> Reply {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST);
     let mut reply = closing(Reply::empty(status));
@@ -521,7 +530,7 @@ impl Shared {
         let call = call(parts, params, body, visitor, request_id);
         let mut reply = self.run(&route.run, call, uri.path(), request_id).await;
         let mut rate = reply.rate.or(rate);
-        if credential && reply.rate.is_none() && route.rate != RateClass::Unlimited {
+        if credential && reply.rate.is_none() && counts_anonymous(route) {
             // The credential was none, or none was needed: it counts as an anonymous call.
             let state = self.rate.take_anonymous(visitor.peer);
             if reply.status == StatusCode::UNAUTHORIZED && !state.allowed {
@@ -535,16 +544,13 @@ impl Shared {
 
     /// The buckets of the client's address that a call counts in.
     fn take(&self, route: &Route, visitor: &Visitor, credential: bool) -> Option<RateState> {
-        let anonymous = || (!credential).then(|| self.rate.take_anonymous(visitor.peer));
-        match route.rate {
-            RateClass::Unlimited => None,
-            RateClass::Standard => anonymous(),
-            RateClass::SignIn => {
-                let state = self.rate.take_sign_in(visitor.peer);
-                let other = if names_no_limit(route.face) { None } else { anonymous() };
-                Some(other.map_or(state, |other| state.tighter(other)))
-            }
+        let counts = !credential && counts_anonymous(route);
+        let anonymous = counts.then(|| self.rate.take_anonymous(visitor.peer));
+        if route.rate != RateClass::SignIn {
+            return anonymous;
         }
+        let state = self.rate.take_sign_in(visitor.peer);
+        Some(anonymous.map_or(state, |other| state.tighter(other)))
     }
 
     async fn run(&self, handler: &Handler, call: Call, path: &str, request_id: &str) -> Reply {
