@@ -19,6 +19,7 @@ mod blob;
 mod change;
 mod checkpoint;
 mod error;
+mod filter;
 mod find;
 mod grant;
 mod lock;
@@ -40,7 +41,9 @@ pub use association::{AssociationKind, AssociationRow};
 pub use blob::{BlobRow, CHUNK_BYTES, UploadId};
 pub use change::{Actor, ChangeRow, Op, Replaced};
 pub use error::{Result, StoreError};
-pub use find::{Bind, Direction, Find, IsDeadline, Related, Scope, SortKey, Span, ValueTest};
+pub use find::{
+    Bind, Direction, Find, IsDeadline, Related, Scope, SortKey, Span, ValueTest, json_bind,
+};
 pub use grant::GrantRow;
 pub use maintain::{Counts, Verification};
 pub use name::NameId;

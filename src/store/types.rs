@@ -13,7 +13,7 @@ use super::record::COLUMNS;
 use super::view::View;
 use super::writer::Unit;
 use crate::crypto;
-use crate::schema::{Schema, TypeId};
+use crate::schema::{Kind, Schema, TypeId};
 
 /// Row id in table `type`.
 pub type TypeRowId = i64;
@@ -146,7 +146,8 @@ pub(crate) fn text_lookup_sql(type_id: TypeRowId, field: &str) -> String {
     )
 }
 
-fn index_name(row_id: TypeRowId, field: &str) -> String {
+/// Name of a field's index: generated, so that no field name is part of it.
+pub(crate) fn index_name(row_id: TypeRowId, field: &str) -> String {
     let digest = crypto::sha256(field.as_bytes());
     let mut name = format!("field_{row_id}_");
     for byte in &digest[..6] {
@@ -154,6 +155,9 @@ fn index_name(row_id: TypeRowId, field: &str) -> String {
     }
     name
 }
+
+/// Ends the name of an index that finds records but must not order them.
+const MIXED: &str = "_mixed";
 
 /// What a caller asks to register.
 #[derive(Clone, Debug)]
@@ -178,6 +182,13 @@ impl View<'_> {
             .optional()?)
     }
 
+    /// Whether an index of this name is there.
+    pub(crate) fn has_index(&self, name: &str) -> Result<bool> {
+        Ok(self
+            .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1")?
+            .exists([name])?)
+    }
+
     /// Whether a live record of the type holds the same value in a field.
     pub fn holds_value(
         &self,
@@ -195,7 +206,52 @@ impl View<'_> {
     }
 }
 
+impl View<'_> {
+    /// Whether two live records of the type hold the same value in a field.
+    pub fn has_duplicates(&self, type_id: TypeRowId, field: &str) -> Result<bool> {
+        let Some(expression) = field_expression("r.", field) else { return Ok(false) };
+        let sql = format!(
+            "SELECT 1 FROM record r WHERE r.type = {type_id} AND r.deleted_at IS NULL AND {expression} IS NOT NULL
+              GROUP BY {expression} HAVING count(*) > 1 LIMIT 1"
+        );
+        Ok(self.prepare(&sql)?.exists([])?)
+    }
+}
+
 impl Unit<'_> {
+    /// Makes an index for a field of a type that does not declare one: look-ups the product itself depends on.
+    pub fn index_field(&mut self, info: &TypeInfo, field: &str) -> Result<()> {
+        let Some(expression) = field_expression("", field) else { return Ok(()) };
+        let name = index_name(info.row_id, field);
+        self.connection.execute_batch(&format!(
+            "CREATE INDEX IF NOT EXISTS {name} ON record ({expression}, created_at) WHERE type = {}",
+            info.row_id
+        ))?;
+        Ok(())
+    }
+
+    /// Rebuilds the edges of a type's `file-ref` fields, after its schema gained or lost some.
+    pub fn reindex_file_fields(&mut self, type_id: TypeRowId, schema: &Schema) -> Result<()> {
+        self.prepare(
+            "DELETE FROM association
+              WHERE kind = 3
+                AND rid IN (SELECT rid FROM record WHERE type = ?1)",
+        )?
+        .execute([type_id])?;
+        for (field, _) in schema.fields().filter(|(_, f)| f.kind == crate::schema::Kind::FileRef) {
+            let Some(path) = json_path(field) else { continue };
+            self.prepare(
+                "INSERT OR IGNORE INTO association (rid, kind, label, target)
+                 SELECT rid, 3, ?2, json_extract(content, ?3)
+                   FROM record
+                  WHERE type = ?1
+                    AND json_type(content, ?3) = 'text'",
+            )?
+            .execute((type_id, field, path))?;
+        }
+        Ok(())
+    }
+
     /// Registers a type that is not there yet.
     pub fn insert_type(&mut self, new: NewType) -> Result<Arc<TypeInfo>> {
         let (collection, config) = match self.collection(&new.id.base)? {
@@ -271,6 +327,20 @@ impl Unit<'_> {
         info
     }
 
+    /// Whether records written before the field was declared hold values that the index would sort among values of another
+    /// kind: booleans are numbers to it, lists and objects texts.
+    fn holds_mixed_kinds(&self, of: &TypeInfo, field: &str) -> Result<bool> {
+        let alike = match of.schema.field(field).map(|field| field.kind) {
+            Some(Kind::Boolean) => "'true', 'false', 'null'",
+            _ => "'integer', 'real', 'text', 'null'",
+        };
+        let sql = format!(
+            "SELECT 1 FROM record r WHERE r.type = {} AND coalesce(json_type(r.content, ?1), 'null') NOT IN ({alike}) LIMIT 1",
+            of.row_id
+        );
+        Ok(self.connection.prepare(&sql)?.exists([json_path(field)])?)
+    }
+
     /// Makes and drops field indexes as the type says. Sorted by time within a value, so that a filtered page needs no sort.
     fn make_indexes(&mut self, old: Option<&TypeInfo>, new: &TypeInfo) -> Result<()> {
         let before = old.map(|old| old.schema.indexed_fields()).unwrap_or_default();
@@ -278,7 +348,9 @@ impl Unit<'_> {
         for field in &before {
             if !after.contains(field) {
                 let name = index_name(new.row_id, field);
-                self.connection.execute_batch(&format!("DROP INDEX IF EXISTS {name}"))?;
+                self.connection.execute_batch(&format!(
+                    "DROP INDEX IF EXISTS {name}; DROP INDEX IF EXISTS {name}{MIXED}"
+                ))?;
             }
         }
         for field in &after {
@@ -287,8 +359,9 @@ impl Unit<'_> {
             }
             let Some(expression) = field_expression("", field) else { continue };
             let name = index_name(new.row_id, field);
+            let mixed = if self.holds_mixed_kinds(new, field)? { MIXED } else { "" };
             self.connection.execute_batch(&format!(
-                "CREATE INDEX IF NOT EXISTS {name} ON record ({expression}, created_at) WHERE type = {}",
+                "CREATE INDEX IF NOT EXISTS {name}{mixed} ON record ({expression}, created_at) WHERE type = {}",
                 new.row_id
             ))?;
         }

@@ -22,7 +22,7 @@ use super::filter_form::{
 };
 use super::names::{is_entity, is_field};
 use super::sql_text;
-use crate::schema::filter::{Filter, Operand, OrderDirection, OrderKey};
+use crate::schema::filter::{AggregateKind, Filter, Operand, OrderDirection, OrderKey};
 
 /// Root entities, or statements, of one request.
 pub const ROOTS_MAX: usize = 20;
@@ -118,39 +118,30 @@ impl Node {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Computation {
-    Count,
-    Sum,
-    Average,
-    Least,
-    Most,
+/// One value over all matching records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AggregateTerm {
+    pub kind: AggregateKind,
+    /// `None` only for a count of records.
+    pub of: Option<Operand>,
 }
 
-impl Computation {
+impl AggregateTerm {
     /// The key of its value among several.
     #[must_use]
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Sum => "sum",
-            Self::Average => "avg",
-            Self::Least => "min",
-            Self::Most => "max",
+    pub fn key(&self) -> &'static str {
+        match self.kind {
+            AggregateKind::Count | AggregateKind::CountPresent => "count",
+            AggregateKind::Sum => "sum",
+            AggregateKind::Average => "avg",
+            AggregateKind::Min => "min",
+            AggregateKind::Max => "max",
         }
     }
 }
 
-/// One value over all matching records.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AggregateTerm {
-    pub what: Computation,
-    /// `None` only for a count: of records, not of values.
-    pub of: Option<Operand>,
-}
-
 /// `$aggregate`. One term answers with its bare value, several with an object keyed by
-/// [`Computation::key`].
+/// [`AggregateTerm::key`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {
     pub terms: Vec<AggregateTerm>,
@@ -510,7 +501,7 @@ fn select(value: &Value) -> Result<Vec<String>, FormFault> {
 }
 
 fn aggregate(value: &Value) -> Result<Aggregate, FormFault> {
-    let count = AggregateTerm { what: Computation::Count, of: None };
+    let count = AggregateTerm { kind: AggregateKind::Count, of: None };
     let operators = match value {
         Value::String(name) if name == "count" => return Ok(Aggregate { terms: vec![count] }),
         Value::Object(operators) if !operators.is_empty() => operators,
@@ -520,12 +511,12 @@ fn aggregate(value: &Value) -> Result<Aggregate, FormFault> {
     };
     let mut terms = Vec::with_capacity(operators.len());
     for (name, of) in operators {
-        let what = match name.as_str() {
-            "$count" => Computation::Count,
-            "$sum" => Computation::Sum,
-            "$avg" => Computation::Average,
-            "$min" => Computation::Least,
-            "$max" => Computation::Most,
+        let kind = match name.as_str() {
+            "$count" => AggregateKind::CountPresent,
+            "$sum" => AggregateKind::Sum,
+            "$avg" => AggregateKind::Average,
+            "$min" => AggregateKind::Min,
+            "$max" => AggregateKind::Max,
             _ => {
                 return Err(FormFault::at(
                     "$aggregate",
@@ -534,8 +525,8 @@ fn aggregate(value: &Value) -> Result<Aggregate, FormFault> {
             }
         };
         terms.push(match of {
-            Value::Bool(true) if what == Computation::Count => count.clone(),
-            Value::String(field) => AggregateTerm { what, of: Some(operand_of(field)?) },
+            Value::Bool(true) if kind == AggregateKind::CountPresent => count.clone(),
+            Value::String(field) => AggregateTerm { kind, of: Some(operand_of(field)?) },
             _ => return Err(FormFault::at("$aggregate", format!("{name} takes a field name"))),
         });
     }
@@ -676,7 +667,7 @@ mod tests {
                 .iter()
                 .map(|term| {
                     let of = term.of.as_ref().map_or("*", |of| field_of(of));
-                    format!("{} {of}", term.what.key())
+                    format!("{} {of}", term.key())
                 })
                 .collect::<Vec<_>>()
         };
