@@ -26,6 +26,9 @@ pub const PREDICATES_MAX: usize = 200;
 pub const LIST_ITEMS_MAX: usize = 1_000;
 /// How deep `$and`, `$or` and `$not` may nest.
 pub const BOOLEAN_DEPTH_MAX: usize = 6;
+/// How deep a filter that was read can be as a tree: two levels for each boolean, one each for the
+/// outermost entries, several operators, a negated one and the test itself.
+pub const FILTER_DEPTH_MAX: usize = 2 * BOOLEAN_DEPTH_MAX + 4;
 /// The longest `$like` pattern.
 pub const LIKE_BYTES_MAX: usize = 1_000;
 
@@ -196,8 +199,8 @@ pub fn operand_of(field: &str) -> Result<Operand, FormFault> {
 #[must_use]
 pub fn field_of(operand: &Operand) -> &str {
     match operand {
-        Operand::Key(name) => name,
         Operand::Field(path) => &path.0,
+        Operand::Key(name) => name,
         Operand::Id => "id",
         Operand::CreatedAt => "createdAt",
         Operand::UpdatedAt => "updatedAt",
@@ -682,6 +685,15 @@ mod tests {
             assert!(parse_filter(&nested(6, key)).is_ok(), "{key}");
             assert!(matches!(parse_filter(&nested(7, key)), Err(FormFault::TooComplex(_))));
         }
+        // As deep as a filter gets: every level joins two entries, the innermost negates operators.
+        let worst = (0..6).fold(
+            json!({"a": {"$ne": 1, "$gt": 0}, "b": 1}),
+            |inner, _| json!({"$or": [inner, true, {"c": 1}], "d": 1}),
+        );
+        assert!(parse_filter(&worst).unwrap().depth() <= FILTER_DEPTH_MAX);
+        let worst =
+            (0..6).fold(json!({"$ne": 1, "$gt": 0}), |inner, _| json!({"$not": inner, "$lt": 9}));
+        assert!(parse_filter(&json!({"a": worst, "b": 1})).unwrap().depth() <= FILTER_DEPTH_MAX);
         let many = |n: usize| json!({"$or": (0..n).map(|n| json!({"a": n})).collect::<Vec<_>>()});
         assert!(parse_filter(&many(200)).is_ok());
         assert!(matches!(parse_filter(&many(201)), Err(FormFault::TooComplex(_))));

@@ -16,14 +16,16 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::fault::{Details, FormFault, quoted};
-use super::filter::Filter;
-use super::filter_form::{FilterReader, Lookup, Placeholders, all_of, any_of};
+use super::filter::{DEPTH_MAX, Filter};
+use super::filter_form::{FILTER_DEPTH_MAX, FilterReader, Lookup, Placeholders, all_of, any_of};
 use super::names::{is_entity, is_field, is_system_entity};
 
 /// The one version of the document there is.
 pub const RULES_VERSION: u64 = 1;
 /// How deep `any` and `all` may nest.
 pub const RULE_DEPTH_MAX: usize = 6;
+// The engine joins a query's filter with a rule's in one more level.
+const _: () = assert!(RULE_DEPTH_MAX + FILTER_DEPTH_MAX < DEPTH_MAX);
 /// Rules in one `any` or `all`.
 pub const RULE_PARTS_MAX: usize = 100;
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::tree::{Aggregate, Computation, Node, Root};
+use super::tree::{Aggregate, AggregateTerm, Node, Root};
 use crate::engine::access::{Access, is_ruled};
 use crate::engine::commands::commit::parsed;
 use crate::engine::error::{Error, Result};
@@ -21,7 +21,7 @@ use crate::engine::links::stored_associations;
 use crate::engine::record::shown_id;
 use crate::engine::rows::{USER_FAMILY, USERS, entity_of, family_of, row_id};
 use crate::engine::{Caller, Engine, Inner};
-use crate::schema::filter::{self, AggregateKind, Filter, Operand, RecordView, Test};
+use crate::schema::filter::{self, Filter, Operand, RecordView, Test};
 use crate::schema::filter_form::field_of;
 use crate::schema::rules::{Decision, FieldDecision, Operation};
 use crate::schema::words::Search;
@@ -336,9 +336,9 @@ impl Run<'_> {
         for term in &aggregate.terms {
             let value = match &term.of {
                 None => Value::from(self.view.count(&find, i64::MAX)?),
-                Some(operand) => self.view.aggregate(&find, kind_of(term.what), operand)?,
+                Some(operand) => self.view.aggregate(&find, term.kind, operand)?,
             };
-            values.push((term.what, value));
+            values.push((term.key(), value));
         }
         Ok(aggregate_value(values))
     }
@@ -670,30 +670,19 @@ fn guarded(filter: &Filter, by_row: &[(String, Filter)], top: &impl Fn(&str) -> 
     }
 }
 
-fn kind_of(what: Computation) -> AggregateKind {
-    match what {
-        Computation::Count => AggregateKind::CountPresent,
-        Computation::Sum => AggregateKind::Sum,
-        Computation::Average => AggregateKind::Average,
-        Computation::Least => AggregateKind::Min,
-        Computation::Most => AggregateKind::Max,
-    }
-}
-
-fn aggregate_value(mut values: Vec<(Computation, Value)>) -> Value {
+fn aggregate_value(mut values: Vec<(&'static str, Value)>) -> Value {
     if values.len() == 1 {
         return values.remove(0).1;
     }
-    Value::Object(values.into_iter().map(|(what, value)| (what.key().to_owned(), value)).collect())
+    Value::Object(values.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
 fn in_memory<'r>(
     aggregate: &Aggregate,
     rows: impl Iterator<Item = (&'r RecordRow, &'r Map<String, Value>)> + Clone,
 ) -> Value {
-    let term = |what: Computation, of: &Option<Operand>| {
-        let kind = if of.is_none() { AggregateKind::Count } else { kind_of(what) };
-        let mut total = filter::Aggregate::new(kind);
+    let compute = |term: &AggregateTerm| {
+        let mut total = filter::Aggregate::new(term.kind);
         for (row, content) in rows.clone() {
             let id = row_id(row);
             let record = RecordView {
@@ -704,14 +693,12 @@ fn in_memory<'r>(
                 updated_at: row.updated_at,
                 subject: None,
             };
-            match of {
+            match &term.of {
                 Some(operand) => total.add(&operand.value(&record)),
                 None => total.add(&Value::Null),
             }
         }
         total.finish()
     };
-    aggregate_value(
-        aggregate.terms.iter().map(|each| (each.what, term(each.what, &each.of))).collect(),
-    )
+    aggregate_value(aggregate.terms.iter().map(|term| (term.key(), compute(term))).collect())
 }

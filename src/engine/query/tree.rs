@@ -2,7 +2,7 @@
 //!
 //! Data only. Faces parse into it; `engine::query::run` executes it.
 
-use crate::schema::filter::{Filter, Operand, OrderKey};
+use crate::schema::filter::{AggregateKind, Filter, Operand, OrderKey};
 use crate::schema::filter_form::{each_field, field_of};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,39 +61,30 @@ impl Node {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Computation {
-    Count,
-    Sum,
-    Average,
-    Least,
-    Most,
+/// One value over all matching records.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AggregateTerm {
+    pub kind: AggregateKind,
+    /// `None` only for a count of records.
+    pub of: Option<Operand>,
 }
 
-impl Computation {
+impl AggregateTerm {
     /// The key of its value among several.
     #[must_use]
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Sum => "sum",
-            Self::Average => "avg",
-            Self::Least => "min",
-            Self::Most => "max",
+    pub fn key(&self) -> &'static str {
+        match self.kind {
+            AggregateKind::Count | AggregateKind::CountPresent => "count",
+            AggregateKind::Sum => "sum",
+            AggregateKind::Average => "avg",
+            AggregateKind::Min => "min",
+            AggregateKind::Max => "max",
         }
     }
 }
 
-/// One value over all matching records.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AggregateTerm {
-    pub what: Computation,
-    /// `None` only for a count: of records, not of values.
-    pub of: Option<Operand>,
-}
-
 /// `$aggregate`. One term answers with its bare value, several with an object keyed by
-/// [`Computation::key`].
+/// [`AggregateTerm::key`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aggregate {
     pub terms: Vec<AggregateTerm>,

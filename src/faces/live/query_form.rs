@@ -21,8 +21,8 @@ use super::filter_form::{
 };
 use super::names::{is_entity, is_field};
 use super::sql_text;
-pub use crate::engine::tree::{Aggregate, AggregateTerm, Computation, Node, Root};
-use crate::schema::filter::{OrderDirection, OrderKey};
+pub use crate::engine::tree::{Aggregate, AggregateTerm, Node, Root};
+use crate::schema::filter::{AggregateKind, OrderDirection, OrderKey};
 
 /// Root entities, or statements, of one request.
 pub const ROOTS_MAX: usize = 20;
@@ -416,7 +416,7 @@ fn select(value: &Value) -> Result<Vec<String>, FormFault> {
 }
 
 fn aggregate(value: &Value) -> Result<Aggregate, FormFault> {
-    let count = AggregateTerm { what: Computation::Count, of: None };
+    let count = AggregateTerm { kind: AggregateKind::Count, of: None };
     let operators = match value {
         Value::String(name) if name == "count" => return Ok(Aggregate { terms: vec![count] }),
         Value::Object(operators) if !operators.is_empty() => operators,
@@ -426,12 +426,12 @@ fn aggregate(value: &Value) -> Result<Aggregate, FormFault> {
     };
     let mut terms = Vec::with_capacity(operators.len());
     for (name, of) in operators {
-        let what = match name.as_str() {
-            "$count" => Computation::Count,
-            "$sum" => Computation::Sum,
-            "$avg" => Computation::Average,
-            "$min" => Computation::Least,
-            "$max" => Computation::Most,
+        let kind = match name.as_str() {
+            "$count" => AggregateKind::CountPresent,
+            "$sum" => AggregateKind::Sum,
+            "$avg" => AggregateKind::Average,
+            "$min" => AggregateKind::Min,
+            "$max" => AggregateKind::Max,
             _ => {
                 return Err(FormFault::at(
                     "$aggregate",
@@ -440,8 +440,8 @@ fn aggregate(value: &Value) -> Result<Aggregate, FormFault> {
             }
         };
         terms.push(match of {
-            Value::Bool(true) if what == Computation::Count => count.clone(),
-            Value::String(field) => AggregateTerm { what, of: Some(operand_of(field)?) },
+            Value::Bool(true) if kind == AggregateKind::CountPresent => count.clone(),
+            Value::String(field) => AggregateTerm { kind, of: Some(operand_of(field)?) },
             _ => return Err(FormFault::at("$aggregate", format!("{name} takes a field name"))),
         });
     }
@@ -584,7 +584,7 @@ mod tests {
                 .iter()
                 .map(|term| {
                     let of = term.of.as_ref().map_or("*", |of| field_of(of));
-                    format!("{} {of}", term.what.key())
+                    format!("{} {of}", term.key())
                 })
                 .collect::<Vec<_>>()
         };
