@@ -1,1 +1,5 @@
 //! Who is calling: credentials become an `engine::Caller`.
+
+pub mod device;
+pub mod password_policy;
+pub mod password_pool;

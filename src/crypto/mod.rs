@@ -1,6 +1,6 @@
 //! Hashing, comparing, signing.
 //!
-//! A leaf over `ring`: no algorithm is implemented here, only chosen. Knows bytes and keys. Does
+//! A leaf over `ring` and `argon2`: no algorithm is implemented here, only chosen. Knows bytes and keys. Does
 //! not know who holds them or what is signed, except the one payload in [`handshake`].
 //!
 //! Invariants
@@ -10,7 +10,10 @@
 pub mod did_key;
 mod handshake;
 mod hash;
+pub mod jwt;
+pub mod password;
 mod sign;
+pub mod totp;
 
 pub use handshake::{handshake_payload, verify_handshake};
 pub use hash::{Sha256, constant_time_eq, hex, hmac_sha256, sha256, unhex};
