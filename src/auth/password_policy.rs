@@ -101,7 +101,7 @@ pub fn check_password(
 fn is_product_name(lower: &str) -> bool {
     let letters: String = lower.chars().filter(|sign| sign.is_alphabetic()).collect();
     letters == "cairnbase"
-        || (letters.len() % PRODUCT.len() == 0
+        || (letters.len().is_multiple_of(PRODUCT.len())
             && !letters.is_empty()
             && letters.as_bytes().chunks(PRODUCT.len()).all(|part| part == PRODUCT.as_bytes()))
 }

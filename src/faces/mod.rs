@@ -1,1 +1,3 @@
 //! The wire protocols. A face translates; it decides nothing.
+
+pub mod live;

@@ -1,0 +1,13 @@
+//! The live protocol: queries, transactions, subscriptions, functions, accounts.
+//!
+//! The modules ending in `_form` read what clients send, in every spelling the protocol knows, into
+//! one typed form each. They are pure: JSON in, values or a [`fault::FormFault`] out.
+
+pub mod fault;
+pub mod filter_form;
+
+pub mod names;
+
+pub mod query_form;
+
+pub mod sql_text;
