@@ -197,6 +197,7 @@ pub fn operand_of(field: &str) -> Result<Operand, FormFault> {
 pub fn field_of(operand: &Operand) -> &str {
     match operand {
         Operand::Field(path) => &path.0,
+        Operand::Key(name) => name,
         Operand::Id => "id",
         Operand::CreatedAt => "createdAt",
         Operand::UpdatedAt => "updatedAt",
