@@ -26,7 +26,7 @@ pub const NODES_MAX: usize = 100_000;
 pub const NUMBER_CHARS_MAX: usize = 64;
 
 /// Keys that `serde_json` would take for its own when such a value is converted or read again.
-const PRIVATE_KEY_PREFIX: &str = "$serde_json::private::";
+pub const PRIVATE_KEY_PREFIX: &str = "$serde_json::private::";
 
 /// Why a document was not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

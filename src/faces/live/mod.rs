@@ -3,11 +3,13 @@
 //! The modules ending in `_form` read what clients send, in every spelling the protocol knows, into
 //! one typed form each. They are pure: JSON in, values or a [`fault::FormFault`] out.
 
+pub mod diff;
 pub mod fault;
 pub mod filter_form;
-
+pub mod messagepack;
+pub mod messages;
+pub mod mutate_form;
 pub mod names;
-
 pub mod query_form;
-
+pub mod rules;
 pub mod sql_text;
