@@ -47,8 +47,7 @@ pub fn read(bytes: &[u8]) -> Result<Value, MessagePackFault> {
     walk(bytes)?;
     let mut rest = bytes;
     // The walk bounded the depth, far below where the decoder would stop.
-    let value =
-        rmpv::decode::read_value_ref(&mut rest).map_err(|_| MessagePackFault::Malformed)?;
+    let value = rmpv::decode::read_value_ref(&mut rest).map_err(|_| MessagePackFault::Malformed)?;
     json(&value)
 }
 
