@@ -7,10 +7,11 @@
 //! T1. A token is good only while its session is live and belongs to the account the token names.
 //! T2. Role and claims of a caller are those of the account now, not those written in the token.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, json};
 
+use super::Verifier;
 use crate::crypto::jwt::{Expected, JwtKey, JwtKeys};
 use crate::engine::accounts::{ACCESS_KEYS, SignedIn, SigningKey};
 use crate::engine::{Caller, Engine, Error};
@@ -107,6 +108,12 @@ impl AccessTokens {
         let fresh = load(&self.engine)?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
+    }
+}
+
+impl Verifier for Arc<AccessTokens> {
+    fn verify(&self, token: &str) -> Result<Option<Caller>, Error> {
+        AccessTokens::verify(self, token)
     }
 }
 

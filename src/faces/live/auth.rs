@@ -172,10 +172,8 @@ async fn sign_in(cx: Arc<LiveFace>, asked: Asked) -> Result<Reply, Failure> {
             }
             if asked.by_app {
                 // That client takes any success for a signed-in user (live 2).
-                let mut failure =
-                    Failure::new(Code::Unauthenticated, "a second factor is required");
-                failure.beside = body;
-                return Err(failure);
+                return Err(Failure::new(Code::Unauthenticated, "a second factor is required")
+                    .with_beside(body));
             }
             body.insert("mfa_required".into(), json!(true));
             body.insert("mfa_token".into(), json!(challenge));

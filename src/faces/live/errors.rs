@@ -81,9 +81,9 @@ pub struct Failure {
     pub details: Vec<Detail>,
     pub retry_after_s: Option<u64>,
     /// Further keys beside `error` and `message`.
-    pub beside: Map<String, Value>,
+    beside: Option<Box<Map<String, Value>>>,
     /// For the log.
-    cause: Option<Error>,
+    cause: Option<Box<Error>>,
 }
 
 impl Failure {
@@ -94,7 +94,7 @@ impl Failure {
             message: message.into(),
             details: Vec::new(),
             retry_after_s: None,
-            beside: Map::new(),
+            beside: None,
             cause: None,
         }
     }
@@ -114,6 +114,13 @@ impl Failure {
     pub fn with_details(mut self, details: Vec<Detail>) -> Self {
         self.details = details;
         self.details.truncate(DETAILS_MAX);
+        self
+    }
+
+    /// Adds keys beside `error` and `message`.
+    #[must_use]
+    pub fn with_beside(mut self, beside: Map<String, Value>) -> Self {
+        self.beside = Some(Box::new(beside));
         self
     }
 
@@ -138,7 +145,9 @@ impl Failure {
         let mut body = Map::new();
         body.insert("error".into(), Value::Object(error));
         body.insert("message".into(), json!(message));
-        body.extend(self.beside.clone());
+        if let Some(beside) = &self.beside {
+            body.extend((**beside).clone());
+        }
         body
     }
 
@@ -183,7 +192,7 @@ impl From<Error> for Failure {
                 failure.details = faults.into_iter().take(DETAILS_MAX).map(detail).collect();
             }
             Error::Busy => failure.retry_after_s = Some(BUSY_RETRY_S),
-            Error::Storage(_) => failure.cause = Some(error),
+            Error::Storage(_) => failure.cause = Some(Box::new(error)),
             _ => {}
         }
         failure

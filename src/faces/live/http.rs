@@ -16,6 +16,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
 use super::errors::{Code, Failure};
+use crate::auth::Auth;
 use crate::auth::accounts::Accounts;
 use crate::auth::device::device_text;
 use crate::engine::accounts::Device;
@@ -36,14 +37,11 @@ const FINGERPRINT: &str = "x-device-fingerprint";
 /// A client that reads every answer as JSON, also one without a body (live 19.4).
 const JSON_ONLY_AGENT: &str = "GuzzleHttp/";
 
-/// Turns the text of a credential, of any kind, into a caller; `None` for one that is not good.
-pub type CallerOf = Arc<dyn Fn(&str) -> Result<Option<Caller>, Error> + Send + Sync>;
-
 /// What the handlers of this face work with.
 pub struct LiveFace {
     pub engine: Engine,
     pub accounts: Arc<Accounts>,
-    pub caller_of: CallerOf,
+    pub auth: Arc<Auth>,
     /// The one application id that is served; any without one.
     pub app_id: Option<String>,
 }
@@ -201,21 +199,17 @@ impl LiveFace {
     /// where there is none.
     fn caller(&self, call: &Call, token_in_query: bool) -> Result<Option<Caller>, Error> {
         match bearer(&call.headers) {
-            Bearer::Token(token) => return self.good(token),
+            Bearer::Token(token) => return self.auth.caller_of(token),
             Bearer::Malformed => return Ok(None),
             Bearer::None => {}
         }
         if let Some(token) = call.query.get("token").filter(|_| token_in_query) {
-            return self.good(token);
+            return self.auth.caller_of(token);
         }
         match call.headers.get(API_KEY) {
-            Some(key) => key.to_str().map_or(Ok(None), |key| self.good(key)),
+            Some(key) => key.to_str().map_or(Ok(None), |key| self.auth.caller_of(key)),
             None => Ok(Some(Caller::anonymous())),
         }
-    }
-
-    fn good(&self, credential: &str) -> Result<Option<Caller>, Error> {
-        if credential.is_empty() { Ok(None) } else { (self.caller_of)(credential) }
     }
 }
 

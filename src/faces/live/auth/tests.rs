@@ -6,6 +6,7 @@ use http::HeaderMap;
 use serde_json::Value;
 
 use super::*;
+use crate::auth::Auth;
 use crate::auth::access_token::{ACCESS_TOKEN_S, AccessTokens};
 use crate::auth::accounts::{AccountSettings, Accounts, SignUpPolicy};
 use crate::auth::password_pool::PasswordPool;
@@ -68,13 +69,12 @@ impl Live {
         let tokens = Arc::new(AccessTokens::new(engine.clone(), "cairn", ACCESS_TOKEN_S).unwrap());
         let settings = AccountSettings { sign_up, ..AccountSettings::default() };
         let accounts = Arc::new(Accounts::new(engine.clone(), pool, Arc::clone(&tokens), settings));
-        let (owner, verifier) = (engine.owner_caller(), Arc::clone(&tokens));
+        let auth = Auth::new(engine.clone(), Some(OWNER_TOKEN), "http://127.0.0.1".into())
+            .with_verifier(Box::new(Arc::clone(&tokens)));
         let cx = Arc::new(LiveFace {
             engine: engine.clone(),
             accounts,
-            caller_of: Arc::new(move |token| {
-                if token == OWNER_TOKEN { Ok(Some(owner.clone())) } else { verifier.verify(token) }
-            }),
+            auth: Arc::new(auth),
             app_id: app_id.map(str::to_owned),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
