@@ -181,6 +181,89 @@ CREATE TABLE answer (
 
 CREATE INDEX answer_at ON answer (at);
 
+-- What an account signs in with. The account itself, its profile, role and claims, is the record `rid` of type `_user`.
+CREATE TABLE account (
+    rid             INTEGER PRIMARY KEY REFERENCES record (rid) ON DELETE CASCADE,
+    -- The login name, trimmed and in lower case.
+    login           TEXT NOT NULL UNIQUE,
+    -- PHC string; NULL for an account that signs in another way.
+    password        TEXT,
+    disabled_at     INTEGER,
+    -- Second factor: asked for once it is confirmed; steps up to `totp_step` are used up.
+    totp_seed       BLOB,
+    totp_enabled_at INTEGER,
+    totp_step       INTEGER
+) STRICT;
+
+-- Single-use codes in place of the second factor, as SHA-256.
+CREATE TABLE recovery_code (
+    account INTEGER NOT NULL REFERENCES account (rid) ON DELETE CASCADE,
+    hash    BLOB    NOT NULL,
+    PRIMARY KEY (account, hash)
+) STRICT, WITHOUT ROWID;
+
+-- A password was right and the second factor is still to come; only the SHA-256 of the challenge is kept.
+CREATE TABLE mfa_challenge (
+    hash        BLOB PRIMARY KEY,
+    account     INTEGER NOT NULL REFERENCES account (rid) ON DELETE CASCADE,
+    -- SHA-256 of the fingerprint that came with the password.
+    fingerprint BLOB,
+    failures    INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX mfa_challenge_account ON mfa_challenge (account);
+CREATE INDEX mfa_challenge_expiry ON mfa_challenge (expires_at);
+
+-- Live sessions; an ended one is removed. Access tokens name one, streams hang on one.
+CREATE TABLE session (
+    id           TEXT PRIMARY KEY,
+    account      INTEGER NOT NULL REFERENCES account (rid) ON DELETE CASCADE,
+    device       TEXT    NOT NULL,
+    ip           TEXT    NOT NULL,
+    -- SHA-256 of the device fingerprint the session is bound to.
+    fingerprint  BLOB,
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    -- SHA-256 of the refresh token in force, and how many came before it.
+    refresh      BLOB    NOT NULL UNIQUE,
+    generation   INTEGER NOT NULL,
+    -- How long a refresh token lives, when this one ends, and when the session ends whatever happens.
+    idle_ms      INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    ends_at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX session_account ON session (account, last_used_at);
+CREATE INDEX session_expiry ON session (expires_at);
+
+-- Refresh tokens that were exchanged, until they would have expired: whoever shows one has a stolen copy, or lost the race.
+CREATE TABLE spent_refresh (
+    session    TEXT    NOT NULL REFERENCES session (id) ON DELETE CASCADE,
+    generation INTEGER NOT NULL,
+    hash       BLOB    NOT NULL UNIQUE,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (session, generation)
+) STRICT, WITHOUT ROWID;
+
+-- Wrong passwords and codes by login name (SHA-256), whether or not there is such an account.
+CREATE TABLE sign_in_failure (
+    name         BLOB PRIMARY KEY,
+    failures     INTEGER NOT NULL,
+    last_at      INTEGER NOT NULL,
+    locked_until INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX sign_in_failure_age ON sign_in_failure (last_at);
+
+-- Secrets that tokens and links are signed with, by purpose; the newest signs, the one before it still verifies.
+CREATE TABLE signing_key (
+    id         TEXT PRIMARY KEY,
+    purpose    TEXT    NOT NULL,
+    secret     BLOB    NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Sizes for the planner, as of a large file, so that every file gets the same plans from its first record on: without them
 -- SQLite takes "of this type" to be as selective as a value of an indexed field. Field indexes have no line on purpose.
 ANALYZE sqlite_schema;

@@ -20,6 +20,7 @@ mod tests;
 
 pub use access::{Action, AnonymousAccess, Decision, Rule, RuleSet};
 pub use caller::{ACCOUNT_DID, Account, Caller, Role};
+pub use commands::accounts;
 pub use commands::{
     Collected, ExactRecord, Exported, ImportRecord, NewRecord, NewToken, NewTypeInput, StoredFile,
     Upload, UploadInput, Uploaded,
@@ -48,6 +49,7 @@ use crate::util::id::{IdMint, RecordId};
 use crate::util::rng::Rng;
 use access::Access;
 use commands::TokenCache;
+use commands::accounts::SessionCache;
 
 /// How an engine is opened.
 #[derive(Clone, Debug)]
@@ -66,6 +68,8 @@ pub struct EngineOptions {
     pub commons: bool,
     /// Faces answer "does not exist" for records the caller cannot read.
     pub unreadable_as_missing: bool,
+    /// When wrong passwords lock a name.
+    pub lockout: accounts::Lockout,
 }
 
 impl Default for EngineOptions {
@@ -81,6 +85,7 @@ impl Default for EngineOptions {
             attachment_bytes_max: 50 << 20,
             commons: false,
             unreadable_as_missing: false,
+            lockout: accounts::Lockout::default(),
         }
     }
 }
@@ -100,6 +105,7 @@ pub(crate) struct Inner {
     options: EngineOptions,
     tokens: TokenCache,
     token_epoch: AtomicU64,
+    sessions: Arc<SessionCache>,
     rights_epoch: AtomicU64,
     rules: RwLock<Arc<RuleSet>>,
 }
@@ -166,6 +172,7 @@ impl Engine {
             options: options.clone(),
             tokens: TokenCache::default(),
             token_epoch: AtomicU64::new(0),
+            sessions: Arc::default(),
             rights_epoch: AtomicU64::new(0),
             rules: RwLock::default(),
         });

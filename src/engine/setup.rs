@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::commands::accounts::{has_keys, make_keys};
 use super::commands::{NewTypeInput, commit, create_checked, register_checked, special};
 use super::error::{Error, Result};
 use super::record::CONFIG_ID;
@@ -70,6 +71,7 @@ pub(super) fn complete(inner: &std::sync::Arc<Inner>) -> Result<()> {
         if let Some(content) = missing_card(&shared, unit)? {
             create_checked(&shared, unit, "_entity@1", content, None)?;
         }
+        make_keys(&shared, unit)?;
         Ok::<_, Error>(())
     })
 }
@@ -87,7 +89,8 @@ fn is_complete(inner: &Inner, view: &View<'_>) -> Result<bool> {
     let known = catalogue(&inner.options).iter().all(|(id, ..)| types.get(id).is_some());
     Ok(known
         && view.rid_of_alias(FIXED_IDS, CONFIG_ID)?.is_some()
-        && missing_card(inner, view)?.is_none())
+        && missing_card(inner, view)?.is_none()
+        && has_keys(view)?)
 }
 
 /// The owner's card, when a name is configured and no card of any version or state claims the owner.

@@ -20,6 +20,11 @@ pub fn types() -> Vec<BuiltIn> {
         ("_app@1", "App", fields("appId!, name!, version, did")),
         ("_group@1", "Group", fields("name!, handle, stackUrl")),
         ("_grant@1", "Grant", fields("typeId!, actions! strings, granteeEntityId")),
+        (
+            "_user@1",
+            "User",
+            fields("email, displayName, avatarUrl, role, metadata object, claims object"),
+        ),
         ("_attachment@1", "Attachment", fields("fileId!, mimeType!, size! number, filename")),
     ]
 }
@@ -66,12 +71,13 @@ pub fn commons() -> Vec<BuiltIn> {
 }
 
 /// Spells out a short list: `name[!] [kind]`, comma-separated; `!` is required, no kind is
-/// `string`, the kind `strings` is an array of them.
+/// `string`, the kind `strings` is an array of them, `object` one with any fields.
 fn fields(list: &str) -> Value {
     let mut out = Map::new();
     for entry in list.split(", ") {
         let (name, kind) = entry.split_once(' ').unwrap_or((entry, "string"));
         let mut field = match kind {
+            "object" => json!({ "kind": "object", "properties": {} }),
             "strings" => json!({ "kind": "array", "items": { "kind": "string" } }),
             kind => json!({ "kind": kind }),
         };
@@ -102,7 +108,7 @@ mod tests {
         let mut ids: Vec<_> = all.iter().map(|(id, ..)| *id).collect();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), 14);
+        assert_eq!(ids.len(), 15);
         for (id, name, schema) in all {
             assert_eq!(TypeId::parse(id).unwrap().version, 1);
             assert!(name.starts_with(char::is_uppercase));

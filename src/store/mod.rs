@@ -13,6 +13,7 @@
 //! T3. No read snapshot outlives the closure it was opened for.
 //! T4. The queues of the writer and of the query threads are bounded; past the bound callers get `Busy`.
 
+mod account;
 mod alias;
 mod association;
 mod blob;
@@ -26,6 +27,7 @@ mod idempotency;
 mod lock;
 mod maintain;
 mod meta;
+mod mfa_challenge;
 mod migrate;
 mod name;
 mod open;
@@ -33,11 +35,15 @@ mod query_threads;
 mod record;
 mod related;
 mod search;
+mod session;
+mod sign_in_failure;
+mod signing_key;
 mod token;
 mod types;
 mod view;
 mod writer;
 
+pub use account::AccountRow;
 pub use alias::FIXED_IDS;
 pub use association::{AssociationKind, AssociationRow};
 pub use blob::{BlobRow, CHUNK_BYTES, UploadId};
@@ -49,10 +55,14 @@ pub use find::{
 pub use grant::GrantRow;
 pub use idempotency::AnswerRow;
 pub use maintain::{Counts, Verification};
+pub use mfa_challenge::ChallengeRow;
 pub use name::NameId;
 pub use open::{APPLICATION_ID, FORMAT, SCHEMA, check_file};
 pub use query_threads::QUERY_QUEUE_MAX;
 pub use record::RecordRow;
+pub use session::SessionRow;
+pub use sign_in_failure::FailureRow;
+pub use signing_key::SigningKeyRow;
 pub use token::{NonceRow, TokenRow};
 pub use types::{NewType, TypeInfo, TypeRowId, Types};
 pub use view::View;
@@ -234,6 +244,16 @@ impl Store {
             .submit(true, work)?
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// Hands `work` to the writer and does not wait: for bookkeeping whose loss does no harm. With a full queue nothing happens.
+    pub fn write_later(
+        &self,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<(), StoreError> + Send + 'static,
+    ) {
+        if let Err(error) = self.inner.writer.submit(false, work) {
+            tracing::debug!(%error, "a note was not written");
+        }
     }
 
     /// As [`Store::write_several`], blocking: for the command line and for callers without a runtime.

@@ -59,7 +59,11 @@ pub struct Unit<'c> {
     pub(crate) new_names: Vec<(NameId, Arc<str>)>,
     pub(crate) events: Vec<Event>,
     pub(crate) listened: bool,
+    pub(crate) afterwards: Vec<Afterwards>,
 }
+
+/// What a unit asks to have done once it is committed.
+pub(crate) type Afterwards = Box<dyn FnOnce() + Send>;
 
 impl<'c> std::ops::Deref for Unit<'c> {
     type Target = View<'c>;
@@ -88,6 +92,12 @@ impl Unit<'_> {
         }
     }
 
+    /// Runs `work` on the writer thread after this unit was committed and before it is answered, so that what is
+    /// remembered in memory follows the file even when nobody waits for the answer any more. It must not block.
+    pub fn after_commit(&mut self, work: impl FnOnce() + Send + 'static) {
+        self.afterwards.push(Box::new(work));
+    }
+
     /// Runs one step of a unit of several; when it fails, what it wrote is taken back and the unit goes on.
     pub fn attempt<T, E: From<StoreError>>(
         &mut self,
@@ -99,12 +109,14 @@ impl Unit<'_> {
         };
         run(self, "SAVEPOINT step")?;
         let (names, events) = (self.new_names.len(), self.events.len());
+        let afterwards = self.afterwards.len();
         let (types, types_changed) = (self.view.types.clone(), self.types_changed);
         let result = step(self);
         if result.is_err() {
             run(self, "ROLLBACK TO step")?;
             self.new_names.truncate(names);
             self.events.truncate(events);
+            self.afterwards.truncate(afterwards);
             self.view.types = types;
             self.types_changed = types_changed;
         }
@@ -259,6 +271,7 @@ struct Batch {
     types: Option<Arc<Types>>,
     names: Vec<(NameId, Arc<str>)>,
     events: Vec<Event>,
+    afterwards: Vec<Afterwards>,
     last_tx: i64,
 }
 
@@ -361,9 +374,10 @@ impl Loop {
             new_names: Vec::new(),
             events: Vec::new(),
             listened: self.listeners.any.load(Ordering::Acquire),
+            afterwards: Vec::new(),
         };
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut unit)));
-        let Unit { view, tx, tx_used, types_changed, new_names, events, .. } = unit;
+        let Unit { view, tx, tx_used, types_changed, new_names, events, afterwards, .. } = unit;
         let types = view.types;
         let Ok(ran) = ran else {
             // The caller's channel is dropped with the closure: it sees `Closed`.
@@ -407,6 +421,7 @@ impl Loop {
         }
         batch.names.extend(new_names);
         batch.events.extend(events);
+        batch.afterwards.extend(afterwards);
         Ok(())
     }
 
@@ -417,6 +432,9 @@ impl Loop {
         }
         self.shared.names.publish(batch.names);
         self.shared.last_tx.store(batch.last_tx, Ordering::Release);
+        for work in batch.afterwards {
+            work();
+        }
         if !batch.events.is_empty() {
             let committed = Committed { last_tx: batch.last_tx, events: batch.events };
             for listener in

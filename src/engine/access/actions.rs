@@ -1,7 +1,7 @@
 //! The verbs of type grants, as bits.
 
 /// Families that no grant ever reaches.
-pub(crate) const NEVER_GRANTED: [&str; 3] = ["_grant", "_config", "_app"];
+pub(crate) const NEVER_GRANTED: [&str; 4] = ["_grant", "_config", "_app", "_user"];
 
 /// A set of verbs. The bits are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

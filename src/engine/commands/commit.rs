@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value};
 
+use super::accounts;
+use super::special::USER;
 use crate::engine::access::{Actions, NEVER_GRANTED};
 use crate::engine::error::Result;
 use crate::engine::links::{Association, stored_associations};
@@ -97,6 +99,9 @@ pub(crate) fn purge(
         unit.set_grant(before.rid, None)?;
         inner.rights_changed();
     }
+    if info.base == USER {
+        accounts::changed(inner, unit, before.rid);
+    }
     if let Some(alias) = &before.alias {
         unit.remove_alias(info.collection, alias)?;
         unit.remove_alias(crate::store::FIXED_IDS, alias)?;
@@ -143,6 +148,9 @@ fn derive(inner: &Inner, unit: &mut Unit<'_>, before: &RecordRow, after: &Record
         let grant = if new.base == GRANT { grant_of(after, &content) } else { None };
         unit.set_grant(after.rid, grant.as_ref())?;
         inner.rights_changed();
+    }
+    if old.base == USER || new.base == USER {
+        accounts::changed(inner, unit, after.rid);
     }
     Ok(())
 }

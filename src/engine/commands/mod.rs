@@ -2,6 +2,7 @@
 //!
 //! A command runs as one unit of the writer: it reads, decides, checks, then writes; what it refuses leaves no trace.
 
+pub mod accounts;
 mod associations;
 pub(super) mod commit;
 mod create;

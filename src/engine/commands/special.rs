@@ -11,6 +11,7 @@ use crate::store::{RecordRow, TypeInfo, View};
 pub(crate) const APP: &str = "_app";
 pub(crate) const CONFIG: &str = "_config";
 pub(crate) const ENTITY: &str = "_entity";
+pub(crate) const USER: &str = "_user";
 pub(crate) const GROUP: &str = "_group";
 
 /// Fields that never change once set.
@@ -18,6 +19,8 @@ fn bound_fields(base: &str) -> &'static [&'static str] {
     match base {
         APP => &["did", "appId"],
         ENTITY => &["did"],
+        // It is what the account signs in with; table `account` holds the same.
+        USER => &["email"],
         _ => &[],
     }
 }
