@@ -54,8 +54,9 @@ fn load(matches: &clap::ArgMatches) -> Result<Config> {
     let file = match matches.get_one::<String>(CONFIG).filter(|path| !path.is_empty()) {
         None => None,
         Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("{path} cannot be read; --config names the settings file"))?;
+            let text = std::fs::read_to_string(path).with_context(|| {
+                format!("{path} cannot be read; --config names the settings file")
+            })?;
             Some((PathBuf::from(path), text))
         }
     };
