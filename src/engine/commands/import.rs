@@ -189,39 +189,33 @@ fn import_exact(
         content: json::minify(&serde_json::Value::Object(new.content.clone())),
     };
     let actor = Actor { subject: row.subject, via: row.principal };
-    match there {
-        Some(there) => {
-            unit.set_origin(&row)?;
-            let kept = RecordRow { version: there.version, ..row.clone() };
-            commit::replace(inner, unit, &there, kept, Op::Update, actor)?;
-            unit.update_record(&row)?;
-        }
-        None => {
-            // A deleted record has given its chosen id free; a fixed one is kept for ever.
-            if let Some(alias) = row.alias.as_ref().filter(|alias| is_fixed(alias)) {
-                unit.add_alias(FIXED_IDS, alias, rid)?;
-            } else if let (Some(alias), None) = (&row.alias, row.deleted_at) {
-                unit.add_alias(info.collection, alias, rid)?;
-            }
-            let text = if info.search { words::text_of(&new.content) } else { String::new() };
-            let fresh = Fresh {
-                info: &info,
-                row: &row,
-                associations: &associations,
-                content: &new.content,
-                text: &text,
-            };
-            commit::insert(inner, unit, &fresh, actor)?;
-            add_history(unit, &info, &row, &exact.history, actor)?;
-        }
+    if let Some(fresh) = there {
+        commit::purge(inner, unit, &fresh, actor)?;
     }
+    // A deleted record has given its chosen id free; a fixed one is kept for ever.
+    if let Some(alias) = row.alias.as_ref().filter(|alias| is_fixed(alias)) {
+        unit.add_alias(FIXED_IDS, alias, rid)?;
+    } else if let (Some(alias), None) = (&row.alias, row.deleted_at) {
+        unit.add_alias(info.collection, alias, rid)?;
+    }
+    let text = if info.search { words::text_of(&new.content) } else { String::new() };
+    let fresh = Fresh {
+        info: &info,
+        row: &row,
+        associations: &associations,
+        content: &new.content,
+        text: &text,
+    };
+    commit::insert(inner, unit, &fresh, actor)?;
+    add_history(unit, &info, &row, &exact.history, actor)?;
     inner.mint.observe(RecordId::from_i64(rid).unwrap_or(RecordId::MIN));
     Ok(id)
 }
 
-/// The settings record is there in every file; a copy of it belongs to the same owner. Everything else must be new.
+/// The settings record is there in every file; as long as nothing changed it, a copy of the same owner's takes its place.
+/// Everything else must be new.
 fn replaceable(inner: &Inner, id: &str, there: &RecordRow, new: &NewRecord) -> Result<()> {
-    if id != CONFIG_ID {
+    if id != CONFIG_ID || there.version > 1 {
         return Err(Error::Conflict(format!("id {id} is in use")));
     }
     let known = parsed(there)?;
