@@ -14,3 +14,5 @@ pub mod net;
 pub mod schema;
 pub mod store;
 pub mod util;
+
+pub use app::{Cairn, Serving};
