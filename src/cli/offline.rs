@@ -81,8 +81,8 @@ pub(crate) fn explain_open(path: &Path, error: Error) -> anyhow::Error {
     let name = path.display();
     match error {
         Error::Storage(StoreError::InUse { path, holder }) => anyhow!(
-            "{path} is in use by {holder}; stop it first, or do this through the running server: `cairn help` says which \
-             commands have an address for it in its API (/types, /records, /tokens, /attachments)"
+            "{path} is in use by {holder}; stop it first, or use the API of the server that has it (/types, /records, /tokens, \
+             /attachments)"
         ),
         // These texts name the file and the next step.
         Error::Storage(StoreError::Refused(reason)) => anyhow!(reason),
