@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::gate::{route, streamed_route};
 use super::{StackFace, attachments, discovery, docs, queries, records, tokens, types};
-use crate::net::{Guard, Route};
+use crate::net::{Guard, RateClass, Route};
 
 const IF_MATCH: &str = "The version the change is meant for; another one answers 412";
 const PREFER: &str = "return=representation answers 200 with the record";
@@ -413,6 +413,8 @@ fn token_routes(cx: &Arc<StackFace>) -> Vec<Route> {
             .fails(&[401, 403]),
         route(cx, post("/auth/challenge"), "auth.challenge", Guard::None, tokens::challenge)
             .summary("A nonce to sign with the key of a did:key")
+            // Proves nothing yet, so it is no attempt; but it writes, for anybody.
+            .rate(RateClass::Standard)
             .body(docs::texts_named(&["did"]))
             .reply(200, docs::texts_named(&["nonce", "expiresAt"]))
             .example(
@@ -425,6 +427,7 @@ fn token_routes(cx: &Arc<StackFace>) -> Vec<Route> {
             .fails(&[400, 401, 413]),
         route(cx, post("/auth/token"), "auth.token", Guard::None, tokens::redeem)
             .summary("A token for a signed nonce")
+            .rate(RateClass::SignIn)
             .body(docs::texts_named(&["did", "nonce", "signature"]))
             .reply(200, docs::texts_named(&["token", "expiresAt", "principalId", "subjectId"]))
             .fails(&[400, 401, 413]),
@@ -435,6 +438,7 @@ fn owner_routes(cx: &Arc<StackFace>) -> Vec<Route> {
     vec![
         route(cx, post("/_/owner-link"), "owner_link.exchange", Guard::None, tokens::owner_link)
             .summary("Exchange the secret of the one-time owner link for a token")
+            .rate(RateClass::SignIn)
             .body(docs::texts_named(&["secret"]))
             .reply(200, docs::texts_named(&["token", "entityId"]))
             .fails(&[400, 401, 413]),
