@@ -751,3 +751,18 @@ fn a_picked_port_is_the_same_on_both_addresses() {
         TcpStream::connect(format!("[::1]:{port}")).unwrap();
     }
 }
+
+/// `--public` serves an application's files beside the API; a path that is no folder is named.
+#[test]
+fn a_public_folder_is_served() {
+    let place = Place::new();
+    fs::create_dir(place.path("site")).unwrap();
+    place.write("site/data.json", "{\"hello\":true}");
+    place.write("secret.json", "{}");
+    let served = place.serve("serve a.cairn --public site");
+    assert_eq!(served.ask("GET", "/data.json", None, ""), (200, json!({ "hello": true })));
+    assert_eq!(served.ask("GET", "/health", None, "").0, 200);
+    assert_eq!(served.ask("GET", "/..%2fsecret.json", None, "").0, 404);
+    let (_, why) = place.run("serve b.cairn --listen 127.0.0.1:0 --public nowhere", 1);
+    assert!(why.contains("nowhere cannot be served"), "{why}");
+}
