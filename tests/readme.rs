@@ -1,6 +1,7 @@
 //! The commands of README.md, run as they stand there, give the answers that stand there.
 //!
 //! Needs `bash` and `curl`, like a reader of the README; without them there is nothing to check.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
