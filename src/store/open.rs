@@ -29,6 +29,11 @@ pub(crate) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
     restrict_mode(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     harden(&connection)?;
+    if new {
+        // Before there is a log: [`check_file`] reads the file's own header, which a process that is killed before its first
+        // checkpoint would leave without our identity.
+        migrate::create(&connection)?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(
         None,
@@ -42,10 +47,8 @@ pub(crate) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
     connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_MAX)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -8_000)?;
-    if new {
-        migrate::create(&connection)?
-    } else {
-        migrate::migrate(path, &connection)?
+    if !new {
+        migrate::migrate(path, &connection)?;
     }
     Ok(connection)
 }
