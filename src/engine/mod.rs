@@ -1,1 +1,272 @@
-//! Behaviour: who may do what, and doing it.
+//! Behaviour: who may do what, and doing it. One handle over one file.
+//!
+//! Knows records, types, versions, files, rights. Does not know any wire format, nor SQL.
+//!
+//! Invariants
+//! E1. Every accessor takes the requester; there is no unguarded way to a record for a face.
+//! E2. A write and its journal entry are one unit.
+
+mod access;
+mod caller;
+mod commands;
+mod error;
+mod links;
+mod query;
+mod record;
+mod setup;
+#[cfg(test)]
+mod tests;
+
+pub use access::{Action, Decision, Rule};
+pub use caller::Caller;
+pub use commands::{
+    Collected, ExactRecord, Exported, ImportRecord, NewRecord, NewToken, NewTypeInput, StoredFile,
+    Upload, UploadInput, Uploaded,
+};
+pub use error::{Error, Kind, Result};
+pub use query::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
+pub use record::{AsOf, CONFIG_ID, Record, Snapshot};
+
+pub use crate::store::{
+    Counts, Direction, Durability, Options as StoreOptions, SortKey, Span, TokenRow, TypeInfo,
+    Types, Verification,
+};
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::store::{self, Store};
+use crate::util::clock::Clock;
+use crate::util::id::{IdMint, RecordId};
+use crate::util::rng::Rng;
+use access::Access;
+use commands::TokenCache;
+
+/// How an engine is opened.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    pub store: store::Options,
+    pub rng: Rng,
+    /// Fixed when the file is made; a key is generated without one.
+    pub owner_did: Option<String>,
+    pub owner_name: Option<String>,
+    pub owner_handle: Option<String>,
+    pub timezone: Option<String>,
+    /// Bytes of one record's content, and of a JSON request.
+    pub content_bytes_max: usize,
+    pub attachment_bytes_max: u64,
+    /// Register the optional catalogue of common types.
+    pub commons: bool,
+    /// Faces answer "does not exist" for records the caller cannot read.
+    pub unreadable_as_missing: bool,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            store: store::Options::default(),
+            rng: Rng::os(),
+            owner_did: None,
+            owner_name: None,
+            owner_handle: None,
+            timezone: None,
+            content_bytes_max: 1 << 20,
+            attachment_bytes_max: 50 << 20,
+            commons: false,
+            unreadable_as_missing: false,
+        }
+    }
+}
+
+/// An open stack. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+/// What commands need beside their unit.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    store: Store,
+    mint: IdMint,
+    owner: Arc<str>,
+    options: EngineOptions,
+    tokens: TokenCache,
+    token_epoch: AtomicU64,
+    rights_epoch: AtomicU64,
+}
+
+impl Inner {
+    fn clock(&self) -> &Clock {
+        &self.options.store.clock
+    }
+
+    fn owner_caller(&self) -> Caller {
+        Caller::of(&self.owner, &self.owner)
+    }
+
+    /// Called inside the unit that changes a grant, a group or a type: rights checked before are stale.
+    fn rights_changed(&self) {
+        self.rights_epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn rights_epoch(&self) -> u64 {
+        self.rights_epoch.load(Ordering::Acquire)
+    }
+
+    /// Called after tokens were revoked.
+    fn tokens_changed(&self) {
+        self.token_epoch.fetch_add(1, Ordering::AcqRel);
+        self.tokens.forget_all();
+    }
+
+    fn token_epoch(&self) -> u64 {
+        self.token_epoch.load(Ordering::Acquire)
+    }
+}
+
+impl Engine {
+    /// Opens a file, making it when it does not exist.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] with a sentence that says what to do.
+    pub fn open(path: &Path, options: &EngineOptions) -> Result<Self> {
+        let store = Store::open(path, &options.store)?;
+        let owner = setup::owner(&store, options)?;
+        let mint = IdMint::new(options.store.clock.clone(), options.rng.clone());
+        let last = store.read(|view| view.last_rid())?;
+        mint.observe(RecordId::from_i64(last).unwrap_or(RecordId::MIN));
+        let inner = Arc::new(Inner {
+            store,
+            mint,
+            owner: Arc::from(owner),
+            options: options.clone(),
+            tokens: TokenCache::default(),
+            token_epoch: AtomicU64::new(0),
+            rights_epoch: AtomicU64::new(0),
+        });
+        setup::complete(&inner)?;
+        Ok(Self { inner })
+    }
+
+    /// Finishes what is queued, empties the log, closes the file.
+    pub fn close(&self) {
+        self.inner.store.close();
+    }
+
+    /// The owner's DID.
+    pub fn owner(&self) -> &str {
+        &self.inner.owner
+    }
+
+    /// The owner, acting alone.
+    pub fn owner_caller(&self) -> Caller {
+        self.inner.owner_caller()
+    }
+
+    pub fn is_owner_alone(&self, caller: &Caller) -> bool {
+        caller.principal() == Some(self.owner()) && !caller.is_delegated()
+    }
+
+    pub fn options(&self) -> &EngineOptions {
+        &self.inner.options
+    }
+
+    pub fn clock(&self) -> &Clock {
+        self.inner.clock()
+    }
+
+    pub fn rng(&self) -> &Rng {
+        &self.inner.options.rng
+    }
+
+    pub fn path(&self) -> &Path {
+        self.inner.store.path()
+    }
+
+    pub fn types(&self) -> Arc<Types> {
+        self.inner.store.types()
+    }
+
+    /// The newest committed unit.
+    pub fn last_tx(&self) -> i64 {
+        self.inner.store.last_tx()
+    }
+
+    /// The time zone in the settings record, else the configured one.
+    pub fn timezone(&self) -> Option<String> {
+        setup::timezone(&self.inner)
+    }
+
+    /// Whether the file answers a read.
+    pub fn healthy(&self) -> bool {
+        self.store().read(|view| view.record_exists(0)).is_ok()
+    }
+
+    pub fn counts(&self) -> Result<Counts> {
+        self.store().read(|view| Ok(view.counts()?))
+    }
+
+    /// Bytes of the write-ahead log right now.
+    pub fn wal_bytes(&self) -> u64 {
+        self.inner.store.wal_bytes()
+    }
+
+    /// Checks everything that can be checked; runs on the calling thread.
+    pub fn verify(&self, progress: impl FnMut(&str)) -> Result<Verification> {
+        self.store().read(|view| Ok(view.verify(progress)?))
+    }
+
+    /// Copies the file as it is at one moment; runs on the calling thread.
+    pub fn copy_to(&self, target: &Path, progress: impl FnMut(i32, i32)) -> Result<()> {
+        Ok(self.inner.store.copy_to(target, progress)?)
+    }
+
+    /// A record as it is, or as it was.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Denied`]. The past is for those who may see the record's history.
+    pub fn get(&self, caller: &Caller, id: &str, as_of: Option<AsOf>) -> Result<Record> {
+        self.store().read(|view| {
+            let row = commands::existing(view, id)?;
+            let access = Access::new(view, self.owner(), caller);
+            let Some(moment) = as_of else {
+                access.check(Action::Read, &row)?;
+                return Record::from_row(view, row);
+            };
+            if !access.may_see_history(&row)?.allows() {
+                return Err(Error::Denied);
+            }
+            match view.state_at(&row, moment.tx(view)?)? {
+                Some(past) => {
+                    let mut record = Record::from_row(view, past)?;
+                    if !access.alone() {
+                        record.permissions = None;
+                    }
+                    Ok(record)
+                }
+                None => Err(Error::missing_record(id)),
+            }
+        })
+    }
+
+    /// What somebody may do with a record, and the rule that decided. For the owner alone.
+    pub fn explain(
+        &self,
+        caller: &Caller,
+        who: &Caller,
+        action: Action,
+        id: &str,
+    ) -> Result<Decision> {
+        self.check_alone(caller)?;
+        self.store().read(|view| {
+            let row = commands::existing(view, id)?;
+            Ok(Access::new(view, self.owner(), who).decide(action, &row)?.into())
+        })
+    }
+
+    fn store(&self) -> &Store {
+        &self.inner.store
+    }
+}

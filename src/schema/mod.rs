@@ -18,6 +18,7 @@ mod hash;
 pub mod system;
 mod type_id;
 mod validate;
+pub mod words;
 
 pub use definition::{DEPTH_MAX, Field, Kind, Schema, SchemaFault};
 pub use type_id::{TypeId, family};

@@ -36,6 +36,20 @@ impl rusqlite::ToSql for Bind {
     }
 }
 
+/// The value that `json_extract` gives for a JSON scalar; arrays and objects as their text.
+pub fn json_bind(value: &Value) -> Bind {
+    match value {
+        Value::Null => Bind::Null,
+        Value::Bool(bit) => Bind::Int(i64::from(*bit)),
+        Value::Number(n) => match n.as_i64() {
+            Some(n) => Bind::Int(n),
+            None => Bind::Real(n.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => Bind::Text(text.clone()),
+        Value::Array(_) | Value::Object(_) => Bind::Text(value.to_string()),
+    }
+}
+
 /// Equality with one top-level content field. `null` also matches an absent field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValueTest {
@@ -115,6 +129,10 @@ pub struct Scope {
     pub own_types: Vec<TypeRowId>,
     /// The principal's half: types it may read; `None` for all.
     pub principal_types: Option<Vec<TypeRowId>>,
+    /// The permission to change a record is asked for, not that to read it: history is shown to those only.
+    pub needs_write: bool,
+    /// Types left out whatever the rest says.
+    pub never_types: Vec<TypeRowId>,
 }
 
 /// A page of records.
@@ -145,6 +163,8 @@ pub struct Find {
     /// Strictly after this sort value and record id.
     pub after: Option<(i64, i64)>,
     pub limit: i64,
+    /// Look at the file as it was after this unit.
+    pub as_of_tx: Option<i64>,
 }
 
 /// Matching documents up to which a search is driven from the index of words instead of walking the records in order.
@@ -412,21 +432,29 @@ fn scope_condition(sql: &mut Sql, scope: &Scope) {
     }
     if !scope.subject_all {
         let mut ways = Vec::new();
-        let mut entries = vec!["p.value ->> '$.access' = 'public'".to_owned()];
+        let bit = if scope.needs_write { "'$.write'" } else { "'$.read'" };
+        let mut entries = Vec::new();
+        if !scope.needs_write {
+            entries.push("p.value ->> '$.access' = 'public'".to_owned());
+        }
         if let Some(subject) = &scope.subject {
             let subject = sql.text(subject);
             entries.push(format!(
-                "(p.value ->> '$.access' = 'entity' AND p.value ->> '$.entityId' = {subject} AND p.value -> '$.read' = 'true')"
+                "(p.value ->> '$.access' = 'entity' AND p.value ->> '$.entityId' = {subject} \
+                 AND p.value -> {bit} = 'true')"
             ));
             if !scope.groups.is_empty() {
                 let any = sql.text_list(&scope.groups);
                 let admin = sql.text_list(&scope.admin_groups);
                 entries.push(format!(
-                    "(p.value ->> '$.access' = 'group' AND p.value -> '$.read' = 'true' AND \
+                    "(p.value ->> '$.access' = 'group' AND p.value -> {bit} = 'true' AND \
                      ((p.value ->> '$.role' IS NULL AND p.value ->> '$.groupId' IN {any}) OR \
                      (p.value ->> '$.role' = 'admin' AND p.value ->> '$.groupId' IN {admin})))"
                 ));
             }
+        }
+        if entries.is_empty() {
+            entries.push("FALSE".to_owned());
         }
         ways.push(format!(
             "(r.permissions IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(r.permissions) p WHERE {}))",
@@ -442,6 +470,9 @@ fn scope_condition(sql: &mut Sql, scope: &Scope) {
             ));
         }
         sql.and(&format!("({})", ways.join(" OR ")));
+    }
+    if !scope.never_types.is_empty() {
+        sql.and(&format!("r.type NOT IN {}", number_list(&scope.never_types)));
     }
     if let Some(types) = &scope.principal_types {
         sql.and(&format!("r.type IN {}", number_list(types)));

@@ -40,7 +40,9 @@ pub use association::{AssociationKind, AssociationRow};
 pub use blob::{BlobRow, CHUNK_BYTES, UploadId};
 pub use change::{Actor, ChangeRow, Op, Replaced};
 pub use error::{Result, StoreError};
-pub use find::{Bind, Direction, Find, IsDeadline, Related, Scope, SortKey, Span, ValueTest};
+pub use find::{
+    Bind, Direction, Find, IsDeadline, Related, Scope, SortKey, Span, ValueTest, json_bind,
+};
 pub use grant::GrantRow;
 pub use maintain::{Counts, Verification};
 pub use name::NameId;

@@ -27,6 +27,10 @@ pub(crate) struct Names {
 }
 
 impl Names {
+    fn id_of(&self, text: &str) -> Option<NameId> {
+        self.maps.read().expect("no holder of this lock panics").id_of.get(text).copied()
+    }
+
     pub(crate) fn publish(&self, new: Vec<(NameId, Arc<str>)>) {
         if new.is_empty() {
             return;
@@ -58,10 +62,8 @@ impl View<'_> {
 
     /// The id of a text that has been interned, `None` when it never was.
     pub fn name_id(&self, text: &str) -> Result<Option<NameId>> {
-        if let Some(id) =
-            self.shared.names.maps.read().expect("no holder of this lock panics").id_of.get(text)
-        {
-            return Ok(Some(*id));
+        if let Some(id) = self.shared.names.id_of(text) {
+            return Ok(Some(id));
         }
         Ok(self
             .prepare("SELECT id FROM name WHERE text = ?1")?
@@ -73,13 +75,13 @@ impl View<'_> {
 impl Unit<'_> {
     /// The id of a text, interning it when it is new.
     pub fn intern(&mut self, text: &str) -> Result<NameId> {
-        if let Some(id) = self.view.name_id(text)? {
-            if !self.new_names.iter().any(|(known, _)| *known == id) {
-                self.new_names.push((id, Arc::from(text)));
-            }
+        if let Some(id) = self.shared.names.id_of(text) {
             return Ok(id);
         }
-        let id = self.prepare("INSERT INTO name (text) VALUES (?1)")?.insert([text])?;
+        let id = match self.view.name_id(text)? {
+            Some(id) => id,
+            None => self.prepare("INSERT INTO name (text) VALUES (?1)")?.insert([text])?,
+        };
         self.new_names.push((id, Arc::from(text)));
         Ok(id)
     }

@@ -71,6 +71,23 @@ const UPDATE: &str = "
            permissions = :permissions, associations = :associations, content = :content
      WHERE rid = :rid";
 
+const PAGE_OF_TYPE: &str = "
+    SELECT r.rid, r.type, r.version, r.tx, r.created_at, r.updated_at, r.deleted_at, r.subject, r.principal, r.app,
+           r.parent, r.alias, r.permissions, r.associations, r.content
+      FROM record r
+     WHERE r.type = ?1
+       AND (r.created_at, r.rid) > (?2, ?3)
+     ORDER BY r.created_at, r.rid
+     LIMIT ?4";
+
+const AFTER: &str = "
+    SELECT r.rid, r.type, r.version, r.tx, r.created_at, r.updated_at, r.deleted_at, r.subject, r.principal, r.app,
+           r.parent, r.alias, r.permissions, r.associations, r.content
+      FROM record r
+     WHERE r.rid > ?1
+     ORDER BY r.rid
+     LIMIT ?2";
+
 impl View<'_> {
     pub fn record(&self, rid: i64) -> Result<Option<RecordRow>> {
         Ok(self.prepare(BY_ID)?.query_row([rid], RecordRow::read).optional()?)
@@ -98,24 +115,34 @@ impl View<'_> {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Calls `each` with every record of a type, soft-deleted ones included, in order of creation.
-    pub fn each_of_type(
+    /// The first-created record of one type whose top-level string field `field` holds `value`.
+    pub fn first_with_text(
         &self,
         type_id: i64,
-        mut each: impl FnMut(RecordRow) -> Result<()>,
-    ) -> Result<()> {
-        let mut statement = self.prepare(
-            "SELECT r.rid, r.type, r.version, r.tx, r.created_at, r.updated_at, r.deleted_at, r.subject, r.principal, r.app,
-                    r.parent, r.alias, r.permissions, r.associations, r.content
-               FROM record r
-              WHERE r.type = ?1
-              ORDER BY r.created_at, r.rid",
-        )?;
-        let mut rows = statement.query([type_id])?;
-        while let Some(row) = rows.next()? {
-            each(RecordRow::read(row)?)?;
-        }
-        Ok(())
+        field: &str,
+        value: &str,
+    ) -> Result<Option<RecordRow>> {
+        let sql = super::types::text_lookup_sql(type_id, field);
+        Ok(self.prepare(&sql)?.query_row([value], RecordRow::read).optional()?)
+    }
+
+    /// Records of a type in order of creation, strictly after a creation time and record id.
+    pub fn page_of_type(
+        &self,
+        type_id: i64,
+        after: (i64, i64),
+        rows: i64,
+    ) -> Result<Vec<RecordRow>> {
+        let mut statement = self.prepare(PAGE_OF_TYPE)?;
+        let rows = statement.query_map((type_id, after.0, after.1, rows), RecordRow::read)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Records in order of their ids, strictly after one.
+    pub fn records_after(&self, rid: i64, rows: i64) -> Result<Vec<RecordRow>> {
+        let mut statement = self.prepare(AFTER)?;
+        let rows = statement.query_map((rid, rows), RecordRow::read)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 }
 
@@ -137,6 +164,22 @@ impl Unit<'_> {
             ":updated_at": row.updated_at, ":deleted_at": row.deleted_at, ":alias": row.alias,
             ":permissions": row.permissions, ":associations": row.associations, ":content": row.content,
         })?;
+        Ok(())
+    }
+
+    /// Sets what is otherwise fixed at creation: times and alias of an imported record.
+    pub fn set_origin(&mut self, row: &RecordRow) -> Result<()> {
+        self.prepare(
+            "UPDATE record SET created_at = ?2, updated_at = ?3, alias = ?4, subject = ?5, principal = ?6 WHERE rid = ?1",
+        )?
+        .execute((
+            row.rid,
+            row.created_at,
+            row.updated_at,
+            &row.alias,
+            row.subject,
+            row.principal,
+        ))?;
         Ok(())
     }
 

@@ -195,7 +195,52 @@ impl View<'_> {
     }
 }
 
+impl View<'_> {
+    /// Whether two live records of the type hold the same value in a field.
+    pub fn has_duplicates(&self, type_id: TypeRowId, field: &str) -> Result<bool> {
+        let Some(expression) = field_expression("r.", field) else { return Ok(false) };
+        let sql = format!(
+            "SELECT 1 FROM record r WHERE r.type = {type_id} AND r.deleted_at IS NULL AND {expression} IS NOT NULL
+              GROUP BY {expression} HAVING count(*) > 1 LIMIT 1"
+        );
+        Ok(self.prepare(&sql)?.exists([])?)
+    }
+}
+
 impl Unit<'_> {
+    /// Makes an index for a field of a type that does not declare one: look-ups the product itself depends on.
+    pub fn index_field(&mut self, info: &TypeInfo, field: &str) -> Result<()> {
+        let Some(expression) = field_expression("", field) else { return Ok(()) };
+        let name = index_name(info.row_id, field);
+        self.connection.execute_batch(&format!(
+            "CREATE INDEX IF NOT EXISTS {name} ON record ({expression}, created_at) WHERE type = {}",
+            info.row_id
+        ))?;
+        Ok(())
+    }
+
+    /// Rebuilds the edges of a type's `file-ref` fields, after its schema gained or lost some.
+    pub fn reindex_file_fields(&mut self, type_id: TypeRowId, schema: &Schema) -> Result<()> {
+        self.prepare(
+            "DELETE FROM association
+              WHERE kind = 3
+                AND rid IN (SELECT rid FROM record WHERE type = ?1)",
+        )?
+        .execute([type_id])?;
+        for (field, _) in schema.fields().filter(|(_, f)| f.kind == crate::schema::Kind::FileRef) {
+            let Some(path) = json_path(field) else { continue };
+            self.prepare(
+                "INSERT OR IGNORE INTO association (rid, kind, label, target)
+                 SELECT rid, 3, ?2, json_extract(content, ?3)
+                   FROM record
+                  WHERE type = ?1
+                    AND json_type(content, ?3) = 'text'",
+            )?
+            .execute((type_id, field, path))?;
+        }
+        Ok(())
+    }
+
     /// Registers a type that is not there yet.
     pub fn insert_type(&mut self, new: NewType) -> Result<Arc<TypeInfo>> {
         let (collection, config) = match self.collection(&new.id.base)? {

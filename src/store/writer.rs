@@ -58,6 +58,7 @@ pub struct Unit<'c> {
     pub(crate) types_changed: bool,
     pub(crate) new_names: Vec<(NameId, Arc<str>)>,
     pub(crate) events: Vec<Event>,
+    pub(crate) listened: bool,
 }
 
 impl<'c> std::ops::Deref for Unit<'c> {
@@ -71,6 +72,39 @@ impl Unit<'_> {
     /// The number of this unit.
     pub fn tx(&self) -> i64 {
         self.tx
+    }
+
+    /// Tells those who follow commits what a change did. Costs nothing when nobody listens.
+    pub fn announce(&mut self, op: Op, before: Option<&RecordRow>, after: Option<&RecordRow>) {
+        if self.listened {
+            let shared = |row: Option<&RecordRow>| row.map(|row| Arc::new(row.clone()));
+            let event = Event { tx: self.tx, op, before: shared(before), after: shared(after) };
+            self.events.push(event);
+        }
+    }
+
+    /// Runs one step of a unit of several; when it fails, what it wrote is taken back and the unit goes on.
+    pub fn attempt<T, E: From<StoreError>>(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let run = |unit: &Self, sql: &str| -> Result<()> {
+            unit.prepare(sql)?.execute([])?;
+            Ok(())
+        };
+        run(self, "SAVEPOINT step")?;
+        let (names, events) = (self.new_names.len(), self.events.len());
+        let (types, types_changed) = (self.view.types.clone(), self.types_changed);
+        let result = step(self);
+        if result.is_err() {
+            run(self, "ROLLBACK TO step")?;
+            self.new_names.truncate(names);
+            self.events.truncate(events);
+            self.view.types = types;
+            self.types_changed = types_changed;
+        }
+        run(self, "RELEASE step")?;
+        result
     }
 
     /// The time of this unit, in milliseconds; never before that of an earlier unit.
@@ -321,6 +355,7 @@ impl Loop {
             types_changed: false,
             new_names: Vec::new(),
             events: Vec::new(),
+            listened: self.listeners.any.load(Ordering::Acquire),
         };
         let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut unit)));
         let Unit { view, tx, tx_used, types_changed, new_names, events, .. } = unit;
@@ -366,9 +401,7 @@ impl Loop {
             batch.types = types;
         }
         batch.names.extend(new_names);
-        if self.listeners.any.load(Ordering::Acquire) {
-            batch.events.extend(events);
-        }
+        batch.events.extend(events);
         Ok(())
     }
 

@@ -1,0 +1,449 @@
+//! May they: the one place that decides, for single records and for whole queries.
+//!
+//! Every rule has two halves (stack protocol 6.4): the subject decides whose work it is, the principal decides what may be
+//! done. Both must hold. A decision names the rule that made it, so that it can be explained.
+//!
+//! Invariants
+//! A1. Nothing is allowed that no rule allows.
+//! A2. [`Access::may`] over a record and [`Access::scope`] over a query agree (a property test compares them).
+//! A3. Rights are read on the snapshot, or in the unit, they are used in; nothing is remembered between requests.
+
+mod actions;
+mod references;
+
+use std::cell::OnceCell;
+use std::fmt;
+
+pub(crate) use actions::{Actions, NEVER_GRANTED};
+pub(crate) use references::ATTACHMENT;
+
+use super::Caller;
+use super::error::{Error, Result};
+use super::links::{Permission, stored_associations, stored_permissions};
+use super::record::type_of;
+use crate::store::{AssociationKind, GrantRow, RecordRow, Scope, StoreError, TypeRowId, View};
+use crate::util::id::RecordId;
+
+/// What somebody wants to do with a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    Read,
+    /// Content, associations, restore, and reading the version history.
+    Update,
+    /// Soft delete and undelete.
+    Delete,
+    /// Replace the permissions.
+    Permit,
+    /// Remove for good, migrate.
+    Purge,
+}
+
+impl Action {
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "read" => Self::Read,
+            "update" => Self::Update,
+            "delete" => Self::Delete,
+            "permit" => Self::Permit,
+            "purge" => Self::Purge,
+            _ => return None,
+        })
+    }
+
+    fn verbs(self) -> Actions {
+        match self {
+            Self::Read => Actions::READ,
+            Self::Update => Actions::UPDATE,
+            Self::Delete => Actions::DELETE,
+            Self::Permit | Self::Purge => Actions::NONE,
+        }
+    }
+}
+
+/// The rule that decided. Allowing rules first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    OwnerAlone,
+    SubjectIsOwner,
+    PublicEntry,
+    EntityEntry,
+    GroupEntry(String),
+    /// A grant to this subject; `own` when it covers its own records only.
+    Grant {
+        family: String,
+        own: bool,
+    },
+    GroupManager,
+    Author,
+    // What refuses.
+    OwnerOnly,
+    GrantsAreTheOwners,
+    NotGroupManager,
+    NotAuthor,
+    NoRule,
+    Anonymous,
+    /// The subject may, but the one acting for it has no grant.
+    PrincipalHasNoGrant(String),
+}
+
+impl Rule {
+    pub fn allows(&self) -> bool {
+        match self {
+            Self::OwnerAlone
+            | Self::SubjectIsOwner
+            | Self::PublicEntry
+            | Self::EntityEntry
+            | Self::GroupEntry(_)
+            | Self::Grant { .. }
+            | Self::GroupManager
+            | Self::Author => true,
+            Self::OwnerOnly
+            | Self::GrantsAreTheOwners
+            | Self::NotGroupManager
+            | Self::NotAuthor
+            | Self::NoRule
+            | Self::Anonymous
+            | Self::PrincipalHasNoGrant(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnerAlone => f.write_str("the owner, acting alone, may do everything"),
+            Self::SubjectIsOwner => f.write_str("the subject is the owner"),
+            Self::PublicEntry => f.write_str("the record is public"),
+            Self::EntityEntry => f.write_str("the record's permissions name the subject"),
+            Self::GroupEntry(group) => {
+                write!(f, "the record's permissions name group {group}, which the subject is in")
+            }
+            Self::Grant { family, own: true } => {
+                write!(f, "a grant over the subject's own records of {family}")
+            }
+            Self::Grant { family, own: false } => write!(f, "a grant over {family}"),
+            Self::GroupManager => f.write_str("manages the group"),
+            Self::Author => f.write_str("wrote the record, or owns the stack"),
+            Self::OwnerOnly => f.write_str("only the owner, acting alone, may do this"),
+            Self::GrantsAreTheOwners => {
+                f.write_str("grants are changed by the owner, acting alone, only")
+            }
+            Self::NotGroupManager => f.write_str("groups are changed by their admins only"),
+            Self::NotAuthor => f.write_str("permissions are set by the owner or the author only"),
+            Self::NoRule => f.write_str("no permission and no grant covers this"),
+            Self::Anonymous => f.write_str("nobody is signed in"),
+            Self::PrincipalHasNoGrant(family) => {
+                write!(f, "the subject may, but the one acting for it has no grant over {family}")
+            }
+        }
+    }
+}
+
+/// The answer of an explanation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub allowed: bool,
+    pub rule: Rule,
+}
+
+impl From<Rule> for Decision {
+    fn from(rule: Rule) -> Self {
+        Self { allowed: rule.allows(), rule }
+    }
+}
+
+/// What a requester has been given, beside what records say themselves.
+struct Rights {
+    subject_grants: Vec<GrantRow>,
+    principal_grants: Vec<GrantRow>,
+    /// Groups of the subject: record id as text, and whether as admin.
+    groups: Vec<(String, bool)>,
+}
+
+/// The rights of one requester on one snapshot.
+pub(crate) struct Access<'a> {
+    view: &'a View<'a>,
+    owner: &'a str,
+    caller: &'a Caller,
+    rights: OnceCell<Rights>,
+}
+
+impl<'a> Access<'a> {
+    pub(crate) fn new(view: &'a View<'a>, owner: &'a str, caller: &'a Caller) -> Self {
+        Self { view, owner, caller, rights: OnceCell::new() }
+    }
+
+    /// The owner, for itself.
+    pub(crate) fn alone(&self) -> bool {
+        self.caller.principal() == Some(self.owner) && self.caller.subject() == Some(self.owner)
+    }
+
+    fn subject_is_owner(&self) -> bool {
+        self.caller.subject() == Some(self.owner)
+    }
+
+    /// The principal's half holds without a grant.
+    fn principal_is_free(&self) -> bool {
+        !self.caller.is_delegated() || self.caller.principal() == Some(self.owner)
+    }
+
+    fn rights(&self) -> Result<&Rights, StoreError> {
+        if let Some(rights) = self.rights.get() {
+            return Ok(rights);
+        }
+        let mut rights =
+            Rights { subject_grants: Vec::new(), principal_grants: Vec::new(), groups: Vec::new() };
+        if let (Some(principal), Some(subject)) = (self.caller.principal(), self.caller.subject()) {
+            if !self.subject_is_owner() {
+                rights.subject_grants = self.view.grants_to(subject)?;
+                rights.subject_grants.extend(self.view.default_grants()?);
+                rights.groups = self
+                    .view
+                    .groups_of(subject)?
+                    .into_iter()
+                    .filter_map(|(rid, admin)| Some((RecordId::from_i64(rid)?.to_string(), admin)))
+                    .collect();
+            }
+            if !self.principal_is_free() {
+                rights.principal_grants = self.view.grants_to(principal)?;
+            }
+        }
+        Ok(self.rights.get_or_init(|| rights))
+    }
+
+    fn granted_to_subject(&self, family: &str, verbs: Actions, own: bool) -> Result<Option<Rule>> {
+        if NEVER_GRANTED.contains(&family) {
+            return Ok(None);
+        }
+        let grants = &self.rights()?.subject_grants;
+        let holds = |wanted: Actions| {
+            grants.iter().any(|g| g.family == family && Actions::from_bits(g.actions).any(wanted))
+        };
+        if holds(verbs.any_record()) {
+            return Ok(Some(Rule::Grant { family: family.to_owned(), own: false }));
+        }
+        Ok((own && holds(verbs.own_record()))
+            .then(|| Rule::Grant { family: family.to_owned(), own: true }))
+    }
+
+    /// The principal's half: when acting for somebody else, a grant for the verb, on own or any records.
+    fn principal_may(&self, family: &str, verbs: Actions) -> Result<bool> {
+        if self.principal_is_free() {
+            return Ok(true);
+        }
+        if NEVER_GRANTED.contains(&family) {
+            return Ok(false);
+        }
+        Ok(self
+            .rights()?
+            .principal_grants
+            .iter()
+            .any(|g| g.family == family && Actions::from_bits(g.actions).any(verbs)))
+    }
+
+    fn is_author(&self, row: &RecordRow) -> Result<bool> {
+        let (Some(author), Some(subject)) = (row.subject, self.caller.subject()) else {
+            return Ok(false);
+        };
+        Ok(&*self.view.name(author)? == subject)
+    }
+
+    /// The record's own permissions, for the subject.
+    fn permits(&self, row: &RecordRow, write: bool) -> Result<Option<Rule>> {
+        if self.subject_is_owner() {
+            return Ok(Some(Rule::SubjectIsOwner));
+        }
+        for entry in stored_permissions(row.permissions.as_deref()) {
+            let rule = match entry {
+                Permission::Public if !write => Rule::PublicEntry,
+                Permission::Entity { entity, read, write: may_write }
+                    if (if write { may_write } else { read })
+                        && self.caller.subject() == Some(&entity) =>
+                {
+                    Rule::EntityEntry
+                }
+                Permission::Group { group, read, write: may_write, admins_only }
+                    if (if write { may_write } else { read })
+                        && self
+                            .rights()?
+                            .groups
+                            .iter()
+                            .any(|(id, admin)| *id == group && (*admin || !admins_only)) =>
+                {
+                    Rule::GroupEntry(group)
+                }
+                _ => continue,
+            };
+            return Ok(Some(rule));
+        }
+        Ok(None)
+    }
+
+    /// Who may do what with an existing record.
+    pub(crate) fn decide(&self, action: Action, row: &RecordRow) -> Result<Rule> {
+        if self.alone() {
+            return Ok(Rule::OwnerAlone);
+        }
+        let family = type_of(self.view, row.type_id)?.base.clone();
+        match (action, family.as_str()) {
+            (Action::Purge, _) => Ok(Rule::OwnerOnly),
+            // History stays on the ordinary gate, see `may_see_history`.
+            (Action::Update | Action::Delete | Action::Permit, "_grant") => {
+                Ok(Rule::GrantsAreTheOwners)
+            }
+            (Action::Update | Action::Delete | Action::Permit, "_group") => self.manages(row),
+            (Action::Permit, _) => self.may_permit(row),
+            (Action::Read | Action::Update | Action::Delete, family) => {
+                self.ordinary(action, family, row)
+            }
+        }
+    }
+
+    fn ordinary(&self, action: Action, family: &str, row: &RecordRow) -> Result<Rule> {
+        let verbs = action.verbs();
+        let subject_rule = match self.permits(row, action != Action::Read)? {
+            Some(rule) => Some(rule),
+            None if self.caller.is_anonymous() => None,
+            None => self.granted_to_subject(family, verbs, self.is_author(row)?)?,
+        };
+        let Some(rule) = subject_rule else {
+            return Ok(if self.caller.is_anonymous() { Rule::Anonymous } else { Rule::NoRule });
+        };
+        if self.principal_may(family, verbs)? {
+            Ok(rule)
+        } else {
+            Ok(Rule::PrincipalHasNoGrant(family.to_owned()))
+        }
+    }
+
+    /// Group management: principal, and when delegated the subject too, is the owner or an admin of the group.
+    fn manages(&self, row: &RecordRow) -> Result<Rule> {
+        let (Some(principal), Some(subject)) = (self.caller.principal(), self.caller.subject())
+        else {
+            return Ok(Rule::Anonymous);
+        };
+        let list = stored_associations(row.associations.as_deref());
+        let manager = |who: &str| {
+            who == self.owner
+                || list.iter().any(|a| {
+                    a.kind == AssociationKind::Relationship && a.label == "admin" && a.target == who
+                })
+        };
+        Ok(if manager(principal) && manager(subject) {
+            Rule::GroupManager
+        } else {
+            Rule::NotGroupManager
+        })
+    }
+
+    fn may_permit(&self, row: &RecordRow) -> Result<Rule> {
+        let author = match row.subject {
+            Some(id) => Some(self.view.name(id)?),
+            None => None,
+        };
+        let (Some(principal), Some(subject)) = (self.caller.principal(), self.caller.subject())
+        else {
+            return Ok(Rule::Anonymous);
+        };
+        let one_of = |who: &str| who == self.owner || author.as_deref() == Some(who);
+        Ok(if one_of(principal) && one_of(subject) { Rule::Author } else { Rule::NotAuthor })
+    }
+
+    /// Earlier versions are for those who may change the record.
+    pub(crate) fn may_see_history(&self, row: &RecordRow) -> Result<Rule> {
+        if self.alone() {
+            return Ok(Rule::OwnerAlone);
+        }
+        let info = type_of(self.view, row.type_id)?;
+        if info.base == "_group" {
+            return self.manages(row);
+        }
+        self.ordinary(Action::Update, &info.base, row)
+    }
+
+    pub(crate) fn may(&self, action: Action, row: &RecordRow) -> Result<bool> {
+        Ok(self.decide(action, row)?.allows())
+    }
+
+    /// Refuses what [`Access::decide`] does not allow.
+    pub(crate) fn check(&self, action: Action, row: &RecordRow) -> Result<()> {
+        if self.may(action, row)? { Ok(()) } else { Err(Error::Denied) }
+    }
+
+    pub(crate) fn may_create(&self, family: &str) -> Result<bool> {
+        if self.alone() {
+            return Ok(true);
+        }
+        if self.caller.is_anonymous() {
+            return Ok(false);
+        }
+        let subject = self.subject_is_owner()
+            || self.granted_to_subject(family, Actions::CREATE, false)?.is_some();
+        Ok(subject && self.principal_may(family, Actions::CREATE)?)
+    }
+
+    /// What the requester may read, for a query; the history scope when the query looks into the past.
+    pub(crate) fn scope(&self, past: bool) -> Result<Scope> {
+        if self.alone() {
+            return Ok(Scope { all: true, ..Scope::default() });
+        }
+        let verbs = if past { Actions::UPDATE } else { Actions::READ };
+        let mut scope = Scope {
+            subject_all: self.subject_is_owner(),
+            subject: self.caller.subject().map(str::to_owned),
+            needs_write: past,
+            ..Scope::default()
+        };
+        let types = self.view.types();
+        let rows_of = |family: &str| -> Vec<TypeRowId> {
+            if NEVER_GRANTED.contains(&family) {
+                return Vec::new();
+            }
+            types.family(family).to_vec()
+        };
+        let rights = self.rights()?;
+        for grant in &rights.subject_grants {
+            let actions = Actions::from_bits(grant.actions);
+            if actions.any(verbs.any_record()) {
+                scope.any_types.extend(rows_of(&grant.family));
+            } else if actions.any(verbs.own_record()) {
+                scope.own_types.extend(rows_of(&grant.family));
+            }
+        }
+        if let Some(subject) = self.caller.subject() {
+            scope.subject_name = self.view.name_id(subject)?;
+        }
+        for (group, admin) in &rights.groups {
+            scope.groups.push(group.clone());
+            if *admin {
+                scope.admin_groups.push(group.clone());
+            }
+        }
+        if !self.principal_is_free() {
+            let mut free = Vec::new();
+            for grant in &rights.principal_grants {
+                if Actions::from_bits(grant.actions).any(verbs) {
+                    free.extend(rows_of(&grant.family));
+                }
+            }
+            scope.principal_types = Some(free);
+        }
+        if past {
+            // History of groups is for their managers; a page over the past leaves them to single reads.
+            scope.never_types = types.family("_group").to_vec();
+        }
+        Ok(scope)
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        self.caller
+    }
+
+    pub(crate) fn owner(&self) -> &str {
+        self.owner
+    }
+
+    pub(crate) fn view(&self) -> &View<'a> {
+        self.view
+    }
+}

@@ -1,0 +1,29 @@
+//! Behaviour: one file per family of commands.
+//!
+//! A command runs as one unit of the writer: it reads, decides, checks, then writes; what it refuses leaves no trace.
+
+mod associations;
+pub(super) mod commit;
+mod create;
+mod delete;
+mod entity;
+mod files;
+mod import;
+mod migrate;
+mod permissions;
+mod restore;
+pub(super) mod special;
+mod tokens;
+mod types;
+mod update;
+
+pub use create::NewRecord;
+pub use files::{Collected, StoredFile, Upload, UploadInput, Uploaded};
+pub use import::{ExactRecord, Exported, ImportRecord};
+pub use tokens::NewToken;
+pub(super) use tokens::TokenCache;
+pub use types::NewTypeInput;
+
+pub(super) use create::create_checked;
+pub(super) use types::register_checked;
+pub(super) use update::existing;

@@ -1,0 +1,171 @@
+//! Register types (stack protocol 4.4).
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::engine::error::{Error, Result};
+use crate::engine::{Caller, Engine, Inner};
+use crate::schema::{Schema, TypeId};
+use crate::store::{NewType, TypeInfo, Unit};
+use crate::util::json;
+
+/// Bytes of a schema's text.
+const SCHEMA_BYTES_MAX: usize = 256 * 1024;
+/// Types one stack may hold: every request looks into the whole list.
+const TYPES_MAX: usize = 10_000;
+
+/// What somebody asks to register.
+#[derive(Clone, Debug)]
+pub struct NewTypeInput {
+    pub id: String,
+    pub name: String,
+    pub schema: Map<String, Value>,
+    /// Checked against the computed one; `None` when the caller has none (command line).
+    pub schema_hash: Option<String>,
+    pub migrates_from: Option<String>,
+    /// Whether its records are in the full-text index; `None` keeps what is, on for a new type.
+    pub search: Option<bool>,
+}
+
+impl Engine {
+    /// Registers a type, or changes one in place when the change merely adds. For the owner alone.
+    pub async fn register_type(
+        &self,
+        caller: &Caller,
+        input: NewTypeInput,
+    ) -> Result<Arc<TypeInfo>> {
+        self.check_alone(caller)?;
+        let inner = Arc::clone(&self.inner);
+        let checked = Checked::new(input)?;
+        self.store().write_several(move |unit| register(&inner, unit, checked)).await
+    }
+}
+
+/// A type whose own text is in order.
+pub(crate) struct Checked {
+    id: TypeId,
+    name: String,
+    schema: Schema,
+    schema_text: String,
+    schema_hash: String,
+    migrates_from: Option<String>,
+    search: Option<bool>,
+}
+
+impl Checked {
+    pub(crate) fn new(input: NewTypeInput) -> Result<Self> {
+        let schema_text = json::minify(&Value::Object(input.schema.clone()));
+        if schema_text.len() > SCHEMA_BYTES_MAX {
+            return Err(Error::TooLarge { limit: "schema", max: SCHEMA_BYTES_MAX as u64 });
+        }
+        // A malformed definition is hashed by what can be read of it, so that the hash is judged first.
+        let parsed = Schema::parse(&input.schema);
+        if let (Ok(schema), Some(given)) = (&parsed, &input.schema_hash)
+            && schema.hash() != *given
+        {
+            return Err(Error::invalid("schemaHash", "is not the hash of this schema"));
+        }
+        let id = TypeId::parse(&input.id).ok_or_else(|| {
+            Error::BadRequest("a type id is a name, @ and a number, as com.example/note@1".into())
+        })?;
+        let schema = parsed.map_err(|fault| Error::BadRequest(fault.to_string()))?;
+        Ok(Self {
+            schema_hash: schema.hash(),
+            id,
+            name: input.name,
+            schema,
+            schema_text,
+            migrates_from: input.migrates_from,
+            search: input.search,
+        })
+    }
+}
+
+/// For types that come with the product.
+pub(crate) fn register_checked(
+    inner: &Inner,
+    unit: &mut Unit<'_>,
+    input: NewTypeInput,
+) -> Result<()> {
+    register(inner, unit, Checked::new(input)?).map(|_| ())
+}
+
+pub(crate) fn register(inner: &Inner, unit: &mut Unit<'_>, new: Checked) -> Result<Arc<TypeInfo>> {
+    let types = unit.types();
+    let Some(old) = types.get(&new.id.to_string()).cloned() else {
+        if types.all().len() >= TYPES_MAX {
+            return Err(Error::Conflict(format!("a stack holds at most {TYPES_MAX} types")));
+        }
+        let made = unit.insert_type(NewType {
+            id: new.id,
+            name: new.name,
+            schema: new.schema,
+            schema_text: new.schema_text,
+            schema_hash: new.schema_hash,
+            migrates_from: new.migrates_from,
+            search: new.search.unwrap_or(true),
+            collection_config: None,
+        })?;
+        inner.rights_changed();
+        return Ok(made);
+    };
+    if old.schema_hash != new.schema_hash {
+        let violations = Schema::drift(&old.schema, &new.schema);
+        if !violations.is_empty() {
+            return Err(Error::Drift { type_id: old.id.clone(), violations });
+        }
+    }
+    let search = new.search.unwrap_or(old.search);
+    let same = old.schema_text == new.schema_text && old.name == new.name && old.search == search;
+    if same {
+        return Ok(old);
+    }
+    for (name, field) in new.schema.fields() {
+        let was = old.schema.field(name).is_some_and(|field| field.unique);
+        if field.unique && !was && unit.has_duplicates(old.row_id, name)? {
+            return Err(Error::Conflict(format!("records of this type share values of {name}")));
+        }
+    }
+    let info = TypeInfo {
+        name: new.name,
+        schema: new.schema,
+        schema_text: new.schema_text,
+        schema_hash: new.schema_hash,
+        migrates_from: new.migrates_from.or_else(|| old.migrates_from.clone()),
+        search,
+        ..(*old).clone()
+    };
+    let changed = unit.update_type(&old, info)?;
+    if changed.search != old.search {
+        reindex(unit, &changed)?;
+    }
+    if file_fields(&changed.schema) != file_fields(&old.schema) {
+        unit.reindex_file_fields(changed.row_id, &changed.schema)?;
+    }
+    Ok(changed)
+}
+
+fn file_fields(schema: &Schema) -> Vec<String> {
+    let is_file = |field: &crate::schema::Field| field.kind == crate::schema::Kind::FileRef;
+    schema.fields().filter(|(_, f)| is_file(f)).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Puts every record of a type into the full-text index, or takes them out.
+fn reindex(unit: &mut Unit<'_>, info: &TypeInfo) -> Result<()> {
+    let mut after = (i64::MIN, i64::MIN);
+    loop {
+        let page = unit.page_of_type(info.row_id, after, 500)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = (last.created_at, last.rid);
+        for row in page {
+            let content = super::commit::parsed(&row)?;
+            let text = crate::schema::words::text_of(&content);
+            if info.search {
+                unit.set_search_text(row.rid, &text, false)?;
+            } else if !text.is_empty() {
+                unit.set_search_text(row.rid, "", true)?;
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The engine on a real file: the stories of the stack protocol in short.
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::schema::Schema;
+
+struct Stack {
+    _folder: tempfile::TempDir,
+    engine: Engine,
+    runtime: tokio::runtime::Runtime,
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().cloned().unwrap()
+}
+
+impl Stack {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let engine =
+            Engine::open(&folder.path().join("a.cairn"), &EngineOptions::default()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let stack = Self { _folder: folder, engine, runtime };
+        stack.register("com.example/note@1", json!({ "title": { "kind": "string" } }));
+        stack
+    }
+
+    fn register(&self, id: &str, schema: Value) {
+        let schema = object(schema);
+        let hash = Schema::parse(&schema).unwrap().hash();
+        let input = NewTypeInput {
+            id: id.into(),
+            name: "T".into(),
+            schema,
+            schema_hash: Some(hash),
+            migrates_from: None,
+            search: None,
+        };
+        self.runtime
+            .block_on(self.engine.register_type(&self.engine.owner_caller(), input))
+            .unwrap();
+    }
+
+    fn create(&self, who: &Caller, type_id: &str, content: Value) -> Result<Record> {
+        let new =
+            NewRecord { type_id: type_id.into(), content: object(content), ..NewRecord::default() };
+        self.runtime.block_on(self.engine.create(who, new))
+    }
+
+    fn ids(&self, who: &Caller, query: Query) -> Vec<String> {
+        let page = self.runtime.block_on(self.engine.query(who, query)).unwrap();
+        page.records.into_iter().map(|record| record.id).collect()
+    }
+}
+
+/// Create, patch, patch, restore: each keeps the state it replaced, and the past can be read.
+#[test]
+fn versions_are_kept_and_come_back() {
+    let s = Stack::new();
+    let owner = s.engine.owner_caller();
+    let made = s.create(&owner, "com.example/note@1", json!({ "title": "a", "n": 1 })).unwrap();
+    let at_first = made.tx;
+    let run = |future| s.runtime.block_on(future);
+    let patch = object(json!({ "title": "b", "n": null }));
+    let second = s.runtime.block_on(s.engine.update(&owner, &made.id, patch, Some(1))).unwrap();
+    assert_eq!((second.version, second.content.as_str()), (2, r#"{"title":"b"}"#));
+    let stale =
+        s.runtime.block_on(s.engine.update(&owner, &made.id, Map::new(), Some(1))).unwrap_err();
+    assert_eq!(stale.kind(), Kind::Stale);
+    let versions: Vec<i64> =
+        s.engine.versions(&owner, &made.id).unwrap().iter().map(|v| v.version).collect();
+    assert_eq!(versions, [1]);
+    let back = run(s.engine.restore(&owner, &made.id, 1, None)).unwrap();
+    assert_eq!((back.version, back.content.as_str()), (3, r#"{"title":"a","n":1}"#));
+    let then = s.engine.get(&owner, &made.id, Some(AsOf::Tx(second.tx))).unwrap();
+    assert_eq!((then.version, then.content.as_str()), (2, r#"{"title":"b"}"#));
+    let before = s.engine.get(&owner, &made.id, Some(AsOf::Tx(at_first - 1))).unwrap_err();
+    assert_eq!(before.kind(), Kind::NotFound);
+}
+
+/// A grant opens a type, permissions open a record, and a query shows exactly what a get allows.
+#[test]
+fn rights_hold_for_get_and_query_alike() {
+    let s = Stack::new();
+    let owner = s.engine.owner_caller();
+    let guest = Caller::of("did:example:guest", "did:example:guest");
+    let note = s.create(&owner, "com.example/note@1", json!({ "title": "a" })).unwrap();
+    assert_eq!(s.engine.get(&guest, &note.id, None).unwrap_err().kind(), Kind::Denied);
+    assert_eq!(s.create(&guest, "com.example/note@1", json!({})).unwrap_err().kind(), Kind::Denied);
+    let grant = json!({ "typeId": "com.example/note", "actions": ["create", "read-own"] });
+    let grant = s.create(&owner, "_grant@1", grant).unwrap();
+    let own = s.create(&guest, "com.example/note@1", json!({ "title": "mine" })).unwrap();
+    assert_eq!(s.ids(&guest, Query::default()), std::slice::from_ref(&own.id));
+    assert_eq!(s.ids(&Caller::anonymous(), Query::default()), Vec::<String>::new());
+    let open = vec![json!({ "access": "public" })];
+    s.runtime.block_on(s.engine.set_permissions(&owner, &note.id, open, None)).unwrap();
+    assert_eq!(s.ids(&Caller::anonymous(), Query::default()), std::slice::from_ref(&note.id));
+    assert_eq!(s.ids(&guest, Query::default()), [own.id.clone(), note.id.clone()]);
+    s.runtime.block_on(s.engine.delete(&owner, &grant.id, None)).unwrap();
+    assert_eq!(s.ids(&guest, Query::default()), std::slice::from_ref(&note.id));
+    assert_eq!(s.engine.get(&guest, &own.id, None).unwrap_err().kind(), Kind::Denied);
+    let explained = s.engine.explain(&owner, &guest, Action::Read, &note.id).unwrap();
+    assert_eq!(explained.rule, Rule::PublicEntry);
+}
+
+/// Equal bytes are stored once; a referenced file cannot go; an unfinished upload leaves nothing.
+#[test]
+fn files_come_and_go() {
+    let s = Stack::new();
+    let owner = s.engine.owner_caller();
+    let bytes: Vec<u8> = (0..600_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    let send = |media_type: &str| {
+        let input = UploadInput {
+            media_type: media_type.into(),
+            filename: Some("a.bin".into()),
+            app: None,
+            record: true,
+        };
+        s.runtime.block_on(async {
+            let mut upload = s.engine.begin_upload(&owner, input).await?;
+            for piece in bytes.chunks(10_000) {
+                upload.write(bytes::Bytes::copy_from_slice(piece)).await?;
+            }
+            upload.finish().await
+        })
+    };
+    let first = send("text/plain").unwrap();
+    assert_eq!(send("text/html").unwrap_err().kind(), Kind::Invalid);
+    send("text/plain").unwrap();
+    let file = s.engine.open_file(&owner, &first.file_id).unwrap();
+    assert_eq!((file.size, file.media_type.as_deref()), (600_000, Some("text/plain")));
+    let (mut read, mut at) = (Vec::new(), 0);
+    while at < file.size {
+        let piece = s.engine.read_file(&file, at, file.size - at).unwrap();
+        at += piece.len() as u64;
+        read.extend_from_slice(&piece);
+    }
+    assert_eq!(read, bytes);
+    let guest = Caller::of("did:example:guest", "did:example:guest");
+    assert_eq!(s.engine.open_file(&guest, &first.file_id).unwrap_err().kind(), Kind::Denied);
+    s.runtime.block_on(s.engine.delete_file(&owner, &first.file_id)).unwrap();
+    assert_eq!(s.engine.open_file(&owner, &first.file_id).unwrap_err().kind(), Kind::NotFound);
+    // The rejected and the second upload were swept by tasks of the runtime.
+    s.runtime.block_on(async {
+        for _ in 0..1000 {
+            if s.engine.counts().unwrap().blobs == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    s.engine.close();
+    let again = Engine::open(s.engine.path(), &EngineOptions::default());
+    assert!(again.is_err(), "the first handle still holds the file");
+}
+
+/// The full-text index follows every write at once.
+#[test]
+fn search_is_exact_at_once() {
+    let s = Stack::new();
+    let owner = s.engine.owner_caller();
+    let note = s.create(&owner, "com.example/note@1", json!({ "title": "hello world" })).unwrap();
+    let find = |text: &str| Query { search: Some(text.into()), ..Query::default() };
+    assert_eq!(s.ids(&owner, find("hello")), std::slice::from_ref(&note.id));
+    let patch = object(json!({ "title": "goodbye" }));
+    s.runtime.block_on(s.engine.update(&owner, &note.id, patch, None)).unwrap();
+    assert!(s.ids(&owner, find("hello")).is_empty());
+    assert_eq!(s.ids(&owner, find("goodbye")), std::slice::from_ref(&note.id));
+    assert!(s.ids(&owner, find("***")).is_empty());
+}
+
+/// A delegated token may do what both halves allow.
+#[test]
+fn delegation_is_an_intersection() {
+    let s = Stack::new();
+    let owner = s.engine.owner_caller();
+    let app = "did:example:app";
+    let delegated = Caller::of(app, s.engine.owner());
+    let note = s.create(&owner, "com.example/note@1", json!({ "title": "a" })).unwrap();
+    assert_eq!(s.engine.get(&delegated, &note.id, None).unwrap_err().kind(), Kind::Denied);
+    let grant = json!({ "typeId": "com.example/note@1", "actions": ["read-any", "create"],
+                        "granteeEntityId": app });
+    s.create(&owner, "_grant@1", grant).unwrap();
+    assert!(s.engine.get(&delegated, &note.id, None).is_ok());
+    assert_eq!(s.ids(&delegated, Query::default()), std::slice::from_ref(&note.id));
+    let made = s.create(&delegated, "com.example/note@1", json!({})).unwrap();
+    assert_eq!(made.principal.as_deref(), Some(app));
+    assert_eq!(made.subject.as_deref(), Some(s.engine.owner()));
+    let denied = s.runtime.block_on(s.engine.update(&delegated, &made.id, Map::new(), None));
+    assert_eq!(denied.unwrap_err().kind(), Kind::Denied);
+}
