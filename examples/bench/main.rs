@@ -275,7 +275,10 @@ fn cairn(program: &Path, name: &str, durability: &str) -> Result<Target> {
             launch: Launch {
                 program: program.to_owned(),
                 args: args.map(str::to_owned).to_vec(),
-                env: vec![("CAIRN_OWNER_TOKEN".to_owned(), OWNER_TOKEN.to_owned())],
+                env: vec![
+                    ("CAIRN_OWNER_TOKEN".to_owned(), OWNER_TOKEN.to_owned()),
+                    ("CAIRN_ATTACHMENT_BYTES_MAX".to_owned(), (2_u64 << 30).to_string()),
+                ],
             },
             after_fill: None,
         },

@@ -6,7 +6,7 @@ use super::Bench;
 use crate::anchors;
 
 /// Tasks that wait for their commit.
-const SUBMITTERS: u64 = 64;
+pub const SUBMITTERS: u64 = 64;
 
 pub fn run(bench: &mut Bench) -> Result<()> {
     let dir = bench.options.dir.clone();

@@ -5,6 +5,7 @@
 //! per stage and shared by the workloads of it; [`Bench::alternate`] visits them in turn.
 
 mod blobs;
+mod engine;
 pub mod files;
 mod lists;
 mod machine;
@@ -74,6 +75,11 @@ pub struct Workload {
 /// Live queries (fan-out to subscribers) will be `live.rs` with a stage `Filled`.
 pub const ALL: &[Workload] = &[
     Workload { names: &["machine"], stage: Stage::Own, run: machine::run },
+    Workload {
+        names: &["engine-insert", "batch-insert", "engine-list"],
+        stage: Stage::Own,
+        run: engine::run,
+    },
     Workload {
         names: &["insert", "insert-durable", "auth-insert"],
         stage: Stage::Empty,
