@@ -78,7 +78,13 @@ pub fn serve(role: Role) -> Result<()> {
         std::thread::spawn(move || run(number, accepted, acknowledged, jobs, path));
     }
     if let Some((_, connection)) = store {
-        std::thread::spawn(move || write(&connection, &queue, &acknowledge));
+        std::thread::spawn(move || {
+            // Without its writer the reference is no reference.
+            if let Err(error) = write(&connection, &queue, &acknowledge) {
+                eprintln!("reference: {error:#}");
+                std::process::exit(1);
+            }
+        });
     }
     for (n, stream) in listener.incoming().enumerate() {
         let stream = stream?;
@@ -116,7 +122,7 @@ fn run(
         number,
         jobs,
         reader,
-        random: RefCell::new(Random::new(std::process::id().into())),
+        random: RefCell::new(Random::new(number as u64 + 1)),
     });
     tasks.spawn_local(async move {
         while let Some(batch) = acknowledged.recv().await {
