@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use crate::document::Random;
 use crate::histogram::Histogram;
 use crate::http::{Answer, parse_chunks, parse_head};
-use crate::process::Usage;
+use crate::process::{Usage, machine_busy_us};
 
 /// Every so many answers of a connection, one is looked into.
 const LOOK_EVERY: u64 = 64;
@@ -125,6 +125,9 @@ pub struct Outcome {
     pub written: Option<f64>,
     pub rss_kib_peak: Option<f64>,
     pub anonymous_kib_peak: Option<f64>,
+    /// What processes other than server and generator took of all processors: 0 to 1. Much of it
+    /// makes rates worthless.
+    pub disturbed: Option<f64>,
 }
 
 struct Shared {
@@ -190,6 +193,7 @@ pub fn run(plan: Plan) -> Result<Outcome> {
         written: used.map(|(before, after)| after.written - before.written),
         rss_kib_peak: pid.map(|_| watched.rss_kib_peak),
         anonymous_kib_peak: pid.map(|_| watched.anonymous_kib_peak),
+        disturbed: watched.disturbed,
     })
 }
 
@@ -200,6 +204,7 @@ struct Watched {
     after: Option<Usage>,
     rss_kib_peak: f64,
     anonymous_kib_peak: f64,
+    disturbed: Option<f64>,
 }
 
 /// Samples the server over the measured time; ends with it. A run by count has no such time: then
@@ -214,7 +219,10 @@ fn watch(shared: &Shared, watched: &mut Watched) -> Result<()> {
     let from = shared.start + plan.warm_up;
     let to = from + plan.measure;
     sleep_until(from, &shared.failed);
-    watched.before = Some(Usage::of(pid)?);
+    let before = Usage::of(pid)?;
+    watched.before = Some(before);
+    let own = std::process::id();
+    let (busy_before, own_before) = (machine_busy_us()?, Usage::of(own)?.cpu_us);
     while Instant::now() < to && !shared.failed.load(Ordering::Relaxed) {
         sleep_until((Instant::now() + SAMPLE_EVERY).min(to), &shared.failed);
         let usage = Usage::of(pid)?;
@@ -222,6 +230,12 @@ fn watch(shared: &Shared, watched: &mut Watched) -> Result<()> {
         watched.anonymous_kib_peak = watched.anonymous_kib_peak.max(usage.anonymous_kib);
         watched.after = Some(usage);
     }
+    let known = watched.after.map_or(0.0, |after| after.cpu_us - before.cpu_us)
+        + Usage::of(own)?.cpu_us
+        - own_before;
+    let cores = std::thread::available_parallelism()?.get() as f64;
+    let foreign = machine_busy_us()? - busy_before - known;
+    watched.disturbed = Some((foreign / plan.measure.as_micros() as f64 / cores).clamp(0.0, 1.0));
     Ok(())
 }
 

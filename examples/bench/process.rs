@@ -57,6 +57,17 @@ impl Usage {
     }
 }
 
+/// Microseconds all processors together have been busy since the machine started.
+pub fn machine_busy_us() -> Result<f64> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().and_then(|line| line.strip_prefix("cpu ")).unwrap_or("");
+    // user, nice, system, idle, iowait, irq, softirq, …: all but idle and iowait.
+    let ticks = line.split_whitespace().take(7).enumerate();
+    let busy =
+        ticks.filter(|(n, _)| !matches!(n, 3 | 4)).filter_map(|(_, word)| word.parse::<f64>().ok());
+    Ok(busy.sum::<f64>() * TICK_US)
+}
+
 /// Anonymous memory in KiB, counted page by page (dearer and more exact than [`Usage`]).
 pub fn anonymous_kib(pid: u32) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;

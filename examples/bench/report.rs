@@ -18,6 +18,7 @@ const COLUMNS: &[(&str, &str, usize)] = &[
     ("anonymous_mib", "anon. MiB", 1),
     ("rss_mib", "RSS MiB", 1),
     ("disk_bytes", "disk B", 0),
+    ("others_percent", "others %", 0),
 ];
 
 pub fn markdown(

@@ -65,6 +65,9 @@ impl Results {
         if let Some(value) = run.written {
             add("disk_bytes", value / count);
         }
+        if let Some(value) = run.disturbed {
+            add("others_percent", value * 100.0);
+        }
         if let Some(value) = run.rss_kib_peak {
             add("rss_mib", value / MIB);
         }
