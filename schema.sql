@@ -68,6 +68,8 @@ CREATE TABLE record (
 ) STRICT;
 
 CREATE INDEX record_type_created ON record (type, created_at);
+-- Order of creation is the order of record ids, which created_at need not follow.
+CREATE INDEX record_type ON record (type);
 CREATE INDEX record_created ON record (created_at);
 CREATE INDEX record_parent ON record (parent, created_at) WHERE parent IS NOT NULL;
 
@@ -136,8 +138,9 @@ CREATE TABLE blob_chunk (
     bytes BLOB NOT NULL
 ) STRICT;
 
--- Words of the records' texts. Contentless: the text itself stays in `record`.
-CREATE VIRTUAL TABLE search USING fts5 (text, content = '', contentless_delete = 1);
+-- Words of the records' texts, taken apart and lower-cased by schema::words and separated by blanks: tokenizer `ascii` takes
+-- every sign beyond ASCII for a part of a word and so keeps them as they are. Contentless: the text stays in `record`.
+CREATE VIRTUAL TABLE search USING fts5 (text, content = '', contentless_delete = 1, tokenize = 'ascii');
 
 -- Issued tokens; only the SHA-256 of a secret is kept.
 CREATE TABLE token (
@@ -160,3 +163,13 @@ CREATE TABLE nonce (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX nonce_expiry ON nonce (expires_at);
+
+-- Sizes for the planner, as of a large file, so that every file gets the same plans from its first record on: without them
+-- SQLite takes "of this type" to be as selective as a value of an indexed field. Field indexes have no line on purpose.
+ANALYZE sqlite_schema;
+INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
+    ('record', 'record_type_created', '1000000 500000 2'),
+    ('record', 'record_type', '1000000 500000'),
+    ('record', 'record_created', '1000000 2'),
+    ('record', 'record_parent', '500000 100 2'),
+    ('association', 'association_target', '1000000 300000 20 4 1');

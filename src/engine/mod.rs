@@ -18,7 +18,7 @@ mod setup;
 mod tests;
 
 pub use access::{Action, Decision, Rule};
-pub use caller::Caller;
+pub use caller::{ACCOUNT_DID, Account, Caller, Role};
 pub use commands::{
     Collected, ExactRecord, Exported, ImportRecord, NewRecord, NewToken, NewTypeInput, StoredFile,
     Upload, UploadInput, Uploaded,
