@@ -69,6 +69,8 @@ enum Status {
 pub enum Verdict {
     Target,
     Floor,
+    /// There is no floor, and the target is not reached.
+    Short,
     Missed,
     NotMeasured,
     Later,
@@ -79,6 +81,7 @@ impl Verdict {
         match self {
             Self::Target => "target",
             Self::Floor => "floor",
+            Self::Short => "short of the target",
             Self::Missed => "**missed**",
             Self::NotMeasured => "not measured",
             Self::Later => "later",
@@ -169,6 +172,7 @@ impl Goal {
         };
         match (reached(self.floor), reached(self.target)) {
             (true, true) => Verdict::Target,
+            (true, false) if self.floor.is_none() => Verdict::Short,
             (true, false) => Verdict::Floor,
             (false, _) => Verdict::Missed,
         }
@@ -287,7 +291,8 @@ mod tests {
             {"id":"1","goal":"g","metric":"a.w@1.rate / b.w@1.rate","floor":1.5,"target":3},
             {"id":"2","goal":"g","metric":"a.none@1.rate","floor":1},
             {"id":"3","goal":"g","status":"later"},
-            {"id":"4","goal":"g","metric":"b.w@1.rate","better":"lower","floor":5,"status":"full"}]}"#;
+            {"id":"4","goal":"g","metric":"b.w@1.rate","better":"lower","floor":5,"status":"full"},
+            {"id":"5","goal":"g","metric":"a.w@1.rate","target":90}]}"#;
         let goals: Goals = serde_json::from_str(text).expect("good");
         let judged = goals.judge(&results, true).expect("good");
         assert_eq!(judged[0].value, Some(2.0));
@@ -297,6 +302,7 @@ mod tests {
             (Verdict::NotMeasured, false),
             (Verdict::Later, false),
             (Verdict::Missed, false),
+            (Verdict::Short, false),
         ];
         assert_eq!(verdicts, wanted);
         assert!(goals.judge(&results, false).expect("good")[3].failed());
