@@ -68,6 +68,8 @@ CREATE TABLE record (
 ) STRICT;
 
 CREATE INDEX record_type_created ON record (type, created_at);
+-- Order of creation is the order of record ids, which created_at need not follow.
+CREATE INDEX record_type ON record (type);
 CREATE INDEX record_created ON record (created_at);
 CREATE INDEX record_parent ON record (parent, created_at) WHERE parent IS NOT NULL;
 
@@ -136,8 +138,9 @@ CREATE TABLE blob_chunk (
     bytes BLOB NOT NULL
 ) STRICT;
 
--- Words of the records' texts. Contentless: the text itself stays in `record`.
-CREATE VIRTUAL TABLE search USING fts5 (text, content = '', contentless_delete = 1);
+-- Words of the records' texts, taken apart and lower-cased by schema::words and separated by blanks: tokenizer `ascii` takes
+-- every sign beyond ASCII for a part of a word and so keeps them as they are. Contentless: the text stays in `record`.
+CREATE VIRTUAL TABLE search USING fts5 (text, content = '', contentless_delete = 1, tokenize = 'ascii');
 
 -- Issued tokens; only the SHA-256 of a secret is kept.
 CREATE TABLE token (

@@ -19,6 +19,7 @@ mod blob;
 mod change;
 mod checkpoint;
 mod error;
+mod filter;
 mod find;
 mod grant;
 mod lock;

@@ -7,7 +7,7 @@ use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Result, StoreError};
-use super::{Durability, Options, migrate};
+use super::{Durability, Options, filter, migrate};
 
 /// "CARN": marks a SQLite file as ours.
 pub const APPLICATION_ID: i32 = 0x4341_524E;
@@ -73,6 +73,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
+    filter::register(&connection)?;
     Ok(connection)
 }
 

@@ -142,6 +142,32 @@ pub fn num_cmp(a: &Number, b: &Number) -> Ordering {
     }
 }
 
+/// Appends bytes whose order, compared byte by byte, is that of [`num_cmp`]; equal numbers give equal bytes.
+pub fn push_num_sort_key(out: &mut Vec<u8>, number: &Number) {
+    let decimal = Decimal::read(number.as_str());
+    let sign = decimal.sign();
+    out.push(match sign {
+        -1 => 0,
+        0 => 1,
+        _ => 2,
+    });
+    if sign == 0 {
+        return;
+    }
+    let from = out.len();
+    // The sign bit turned over: negative powers come before positive ones.
+    let point = decimal.point.cast_unsigned() ^ (1 << 63);
+    out.extend_from_slice(&point.to_be_bytes());
+    out.extend_from_slice(&decimal.digits);
+    // Below every digit, so that a number comes before those that continue it, and after them when turned over.
+    out.push(0);
+    if sign < 0 {
+        for byte in &mut out[from..] {
+            *byte = !*byte;
+        }
+    }
+}
+
 /// `0.d1d2d3… x 10^point`, `digits` without zeros at either end; zero has none.
 struct Decimal {
     negative: bool,

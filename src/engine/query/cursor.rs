@@ -15,6 +15,7 @@ fn field(sort: SortKey) -> &'static str {
         SortKey::Created => "createdAt",
         SortKey::Updated => "updatedAt",
         SortKey::Version => "version",
+        SortKey::Id => "id",
     }
 }
 

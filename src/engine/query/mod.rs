@@ -3,10 +3,10 @@
 mod cursor;
 
 use crate::engine::access::Access;
-use crate::engine::commands::commit::GRANT;
 use crate::engine::error::{Error, Result};
 use crate::engine::record::AsOf;
 use crate::engine::{Caller, Engine, Record};
+use crate::schema::words::Search;
 use crate::store::{Direction, Find, Related, SortKey, Span, ValueTest, View};
 
 /// Rows of a page, when not said otherwise and at most.
@@ -118,11 +118,13 @@ impl Engine {
             find.after = Some(cursor::parse(cursor, query.sort)?);
         }
         if let Some(text) = &query.search {
-            match search_expression(text)? {
-                Some(expression) => find.search = Some(expression),
+            let search =
+                Search::parse(text).map_err(|fault| Error::BadRequest(fault.to_string()))?;
+            if search.is_nothing() {
                 // Nothing to look for finds nothing.
-                None => return Ok(Page { records: Vec::new(), cursor: None }),
+                return Ok(Page { records: Vec::new(), cursor: None });
             }
+            find.search = Some(search);
         }
         self.name_types(&mut find, &query.types, query.content);
         // Rights need the file; for the owner alone the plan is known before.
@@ -171,33 +173,11 @@ impl Engine {
             rows.dedup();
             find.types = Some(rows);
         }
-        let only = match find.types.as_deref() {
-            Some([only]) => types.by_row(*only),
-            _ => None,
-        };
-        find.content = content
-            .into_iter()
-            .map(|(field, value)| {
-                let indexed = only.is_some_and(|info| {
-                    info.base != GRANT
-                        && info.schema.field(&field).is_some_and(|f| f.indexed || f.unique)
-                });
-                ValueTest { field, value, indexed }
-            })
-            .collect();
+        find.content =
+            content.into_iter().map(|(field, value)| ValueTest { field, value }).collect();
     }
 }
 
 fn listed(list: Vec<String>) -> Option<Vec<String>> {
     (!list.is_empty()).then_some(list)
-}
-
-/// Every word must be there.
-fn search_expression(text: &str) -> Result<Option<String>> {
-    let words: Vec<String> = text
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(|word| format!("\"{word}\""))
-        .collect();
-    Ok((!words.is_empty()).then(|| words.join(" ")))
 }
