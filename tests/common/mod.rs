@@ -71,13 +71,18 @@ impl Setup {
         self
     }
 
+    /// The stack's file; it exists once a server has run.
+    pub fn file(&self) -> PathBuf {
+        self.folder.path().join("stack.cairn")
+    }
+
     pub fn arg(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
     }
 
     pub fn start(self) -> Server {
-        let file = self.folder.path().join("stack.cairn");
+        let file = self.file();
         let ready = self.folder.path().join(format!("ready-{}", next()));
         let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
             .arg("serve")
@@ -167,7 +172,7 @@ impl Server {
     }
 
     pub fn file(&self) -> PathBuf {
-        self.setup().folder.path().join("stack.cairn")
+        self.setup().file()
     }
 
     pub fn folder(&self) -> &Path {
@@ -780,7 +785,7 @@ pub fn id_at(ms: i64) -> String {
     let number = u64::try_from(ms).expect("after 1970") << 15 | (next() & 0x7fff);
     (0..12)
         .rev()
-        .map(|n| char::from(ALPHABET[usize::try_from(number >> (5 * n) & 31).unwrap()]))
+        .map(|n| char::from(ALPHABET[usize::try_from(number >> (5 * n) & 31).expect("below 32")]))
         .collect()
 }
 

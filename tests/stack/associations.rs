@@ -6,7 +6,7 @@ use crate::common::{call, encode, id, server, text, version};
 
 fn sorted(list: &Value) -> Vec<String> {
     let mut all: Vec<String> =
-        list["associations"].as_array().unwrap().iter().map(Value::to_string).collect();
+        list["associations"].as_array().expect("a list").iter().map(Value::to_string).collect();
     all.sort();
     all
 }

@@ -58,7 +58,7 @@ impl Golden<'_> {
         let body = reply.json();
         let mut shown = body.clone();
         normal(&mut shown, &self.dids);
-        let shown = serde_json::to_string_pretty(&shown).unwrap() + "\n";
+        let shown = serde_json::to_string_pretty(&shown).expect("JSON prints") + "\n";
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/stack/golden/{name}.json"));
         let kept = std::fs::read_to_string(&path).unwrap_or_default();

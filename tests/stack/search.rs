@@ -35,30 +35,30 @@ fn words_are_found_at_once_and_gone_at_once() {
         if found == "qui* quick" {
             continue; // `qui quick`: `*` is dropped, `qui` is a word of its own.
         }
-        assert_eq!(got, [made.clone()], "{found}");
+        assert_eq!(got, [made.as_str()], "{found}");
     }
     for not in ["quickly", "dog", "\"brown quick\"", "quick NOT fox", "quick AND dog", "qui"] {
         assert!(find(not).is_empty(), "{not}");
     }
     assert_eq!(
         ids(&owner.get(&format!("/records?typeId={}&search=quick", encode(&kind))).is(200)),
-        [made.clone()]
+        [made.as_str()]
     );
     owner.patch(&path, json!({ "title": "slow" })).is(200);
     assert!(find("quick").is_empty());
-    assert_eq!(find("slow"), [made.clone()]);
+    assert_eq!(find("slow"), [made.as_str()]);
     owner.delete(&path).is(204);
     assert!(find("slow").is_empty());
     assert_eq!(
         owner.find(
             json!({ "filter": { "typeId": kind, "search": "slow", "includeDeleted": true } })
         ),
-        [made.clone()]
+        [made.as_str()]
     );
     owner.poke(&format!("{path}/undelete")).is(200);
-    assert_eq!(find("slow"), [made.clone()]);
+    assert_eq!(find("slow"), [made.as_str()]);
     owner.poke(&format!("{path}/restore/1")).is(200);
-    assert_eq!(find("quick"), [made.clone()]);
+    assert_eq!(find("quick"), [made.as_str()]);
     assert!(find("slow").is_empty());
     owner.delete(&format!("{path}?hard=true")).is(204);
     assert!(
@@ -79,7 +79,7 @@ fn other_scripts() {
     for search in ["Größe", "größe", "naïve", "привет", "мир", "tower"] {
         assert_eq!(
             s.owner().find(json!({ "filter": { "typeId": kind, "search": search } })),
-            [made.clone()],
+            [made.as_str()],
             "{search}"
         );
     }
@@ -188,7 +188,7 @@ fn any_syntax_is_survived() {
     ] {
         assert_eq!(
             owner.find(json!({ "filter": { "typeId": kind, "search": search } })),
-            [made.clone()],
+            [made.as_str()],
             "{search}"
         );
     }

@@ -28,7 +28,7 @@ fn a_token_is_shown_once_and_works() {
 }
 
 fn row_of<'a>(list: &'a Value, token: &Value) -> Option<&'a Value> {
-    list["tokens"].as_array().unwrap().iter().find(|row| row["id"] == token["id"])
+    list["tokens"].as_array().expect("a list").iter().find(|row| row["id"] == token["id"])
 }
 
 #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::common::{call, id, server, text, version};
 
 fn numbers(history: &Value) -> Vec<i64> {
-    history.as_array().unwrap().iter().map(version).collect()
+    history.as_array().expect("a list").iter().map(version).collect()
 }
 
 #[test]
