@@ -1,9 +1,19 @@
 //! What came in, as a handler sees it.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tokio::time::Instant;
+
+use super::connection::Connection;
 
 /// A request after the door's checks.
 #[derive(Debug)]
@@ -106,6 +116,54 @@ pub struct Body {
 #[derive(Debug)]
 enum Source {
     Whole(Option<Bytes>),
+    Wire(Box<Wire>),
+}
+
+/// A body that is still arriving.
+#[derive(Debug)]
+struct Wire {
+    incoming: Incoming,
+    connection: Arc<Connection>,
+    upgrade: Option<OnUpgrade>,
+    received: u64,
+    /// Time spent waiting for the client, not for the handler.
+    waited: Duration,
+}
+
+impl Wire {
+    /// How long to wait for the next byte: SECURITY S15.
+    fn allowance(&self) -> Duration {
+        let times = self.connection.times();
+        let rate = times.body_bytes_per_second.max(1);
+        let earned = Duration::from_millis(self.received.saturating_mul(1_000) / rate);
+        (times.body_quiet + earned).saturating_sub(self.waited).min(times.body_quiet)
+    }
+
+    async fn chunk(&mut self, at_most: Duration) -> Result<Option<Bytes>, BodyError> {
+        loop {
+            let allowance = self.allowance().min(at_most);
+            let started = Instant::now();
+            let frame = poll_fn(|cx| Pin::new(&mut self.incoming).poll_frame(cx));
+            let Ok(frame) = tokio::time::timeout(allowance, frame).await else {
+                self.connection.mark_late();
+                return Err(BodyError::Broken);
+            };
+            self.waited += started.elapsed();
+            match frame {
+                None => return Ok(None),
+                Some(Err(_)) => return Err(BodyError::Broken),
+                // Trailers have nothing to say here.
+                Some(Ok(frame)) => {
+                    if let Ok(bytes) = frame.into_data()
+                        && !bytes.is_empty()
+                    {
+                        self.received += bytes.len() as u64;
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
+        }
+    }
 }
 
 impl Body {
@@ -115,28 +173,72 @@ impl Body {
         Self { declared: Some(bytes.len() as u64), source: Source::Whole(Some(bytes)) }
     }
 
+    /// The body of a request on the wire.
+    pub(super) fn wire(
+        incoming: Incoming,
+        upgrade: Option<OnUpgrade>,
+        connection: &Arc<Connection>,
+    ) -> Self {
+        let declared = incoming.size_hint().exact();
+        if upgrade.is_none() && incoming.is_end_stream() {
+            return Self { declared, source: Source::Whole(None) };
+        }
+        let connection = Arc::clone(connection);
+        let wire = Wire { incoming, connection, upgrade, received: 0, waited: Duration::ZERO };
+        Self { declared, source: Source::Wire(Box::new(wire)) }
+    }
+
+    /// The way to the raw socket, once, when the client asked for another protocol.
+    pub(super) fn take_upgrade(&mut self) -> Option<(OnUpgrade, Arc<Connection>)> {
+        match &mut self.source {
+            Source::Whole(_) => None,
+            Source::Wire(wire) => Some((wire.upgrade.take()?, Arc::clone(&wire.connection))),
+        }
+    }
+
     /// `Content-Length`, when there is one.
     pub fn declared(&self) -> Option<u64> {
         self.declared
     }
 
     /// The next piece, `None` at the end.
+    ///
+    /// # Errors
+    /// [`BodyError::Broken`]; a body slower than SECURITY S15 allows is broken too, and its request
+    /// is answered 408 whatever the handler replies.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyError> {
         match &mut self.source {
             Source::Whole(bytes) => Ok(bytes.take().filter(|b| !b.is_empty())),
+            Source::Wire(wire) => wire.chunk(Duration::MAX).await,
+        }
+    }
+
+    async fn chunk_until(&mut self, deadline: Option<Instant>) -> Result<Option<Bytes>, BodyError> {
+        match (&mut self.source, deadline) {
+            (Source::Wire(wire), Some(deadline)) => {
+                wire.chunk(deadline.saturating_duration_since(Instant::now())).await
+            }
+            _ => self.chunk().await,
         }
     }
 
     /// The whole body, at most `bytes_max`. A declared length above it is refused before reading.
+    ///
+    /// # Errors
+    /// [`BodyError`]; a body that takes longer than [`super::Times::whole_body`] in all is broken.
     pub async fn read(&mut self, bytes_max: usize) -> Result<Bytes, BodyError> {
         if self.declared.is_some_and(|n| n > bytes_max as u64) {
             return Err(BodyError::TooLarge);
         }
-        let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
+        let deadline = match &self.source {
+            Source::Whole(_) => None,
+            Source::Wire(wire) => Some(Instant::now() + wire.connection.times().whole_body),
+        };
+        let Some(first) = self.chunk_until(deadline).await? else { return Ok(Bytes::new()) };
         if first.len() > bytes_max {
             return Err(BodyError::TooLarge);
         }
-        let Some(second) = self.chunk().await? else { return Ok(first) };
+        let Some(second) = self.chunk_until(deadline).await? else { return Ok(first) };
         let mut all = Vec::from(first);
         let mut next = Some(second);
         while let Some(piece) = next {
@@ -144,7 +246,7 @@ impl Body {
                 return Err(BodyError::TooLarge);
             }
             all.extend_from_slice(&piece);
-            next = self.chunk().await?;
+            next = self.chunk_until(deadline).await?;
         }
         Ok(Bytes::from(all))
     }

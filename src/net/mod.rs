@@ -8,9 +8,23 @@
 //! N3. Nothing is buffered beyond a named bound; a body is read only as fast as its handler asks.
 
 mod call;
+mod connection;
+mod door;
+mod gate;
+mod outgoing;
+mod rate;
 mod reply;
 mod route;
+mod router;
+mod screen;
+mod server;
 
 pub use call::{Body, BodyError, Call, Query};
+pub use connection::{Gauges, Times};
+pub use door::IpRange;
+pub use rate::{Rate, RateLimits, RateState};
 pub use reply::{Content, Reply};
-pub use route::{BoxFuture, Doc, Envelope, Guard, Handler, Param, Refusal, Route};
+pub use route::{BoxFuture, Doc, Envelope, Guard, Handler, Param, RateClass, Refusal, Route};
+pub use router::{RouteError, Router};
+pub use screen::HeadLimits;
+pub use server::{CONNECTIONS_MAX, Server, Settings, Shutdown};

@@ -4,6 +4,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
+use super::RateState;
+
 /// The body of a reply.
 pub enum Content {
     Empty,
@@ -32,13 +34,14 @@ pub struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub content: Content,
+    /// The caller's bucket, when the face took from one; it fills the `X-RateLimit-*` headers.
+    pub rate: Option<RateState>,
 }
 
 impl Reply {
     /// A body of JSON text.
     pub fn json(status: StatusCode, text: impl Into<Bytes>) -> Self {
-        let mut reply =
-            Self { status, headers: HeaderMap::new(), content: Content::Bytes(text.into()) };
+        let mut reply = Self::new(status, Content::Bytes(text.into()));
         reply
             .headers
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
@@ -46,7 +49,19 @@ impl Reply {
     }
 
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), content: Content::Empty }
+        Self::new(status, Content::Empty)
+    }
+
+    /// A body of any kind; its headers are the caller's.
+    pub fn new(status: StatusCode, content: Content) -> Self {
+        Self { status, headers: HeaderMap::new(), content, rate: None }
+    }
+
+    /// Says which bucket the caller's request was taken from.
+    #[must_use]
+    pub fn rated(mut self, state: RateState) -> Self {
+        self.rate = Some(state);
+        self
     }
 
     /// Adds a header. A value that no header may hold is left out.

@@ -50,6 +50,16 @@ pub struct Doc {
     pub fails: Vec<u16>,
 }
 
+/// Which request-rate buckets a call counts in, besides the user's own (faces take from that one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateClass {
+    /// One bucket per address of clients without a credential.
+    Standard,
+    /// That, and the tight one for sign-in addresses (SECURITY S33).
+    SignIn,
+    Unlimited,
+}
+
 /// A method and an address.
 #[derive(Clone)]
 pub struct Route {
@@ -61,6 +71,9 @@ pub struct Route {
     /// `records.create`: operation id, metrics label.
     pub name: &'static str,
     pub guard: Guard,
+    pub rate: RateClass,
+    /// Whether a slash at the end of the address is ignored.
+    pub slash: bool,
     pub doc: Doc,
     pub run: Handler,
 }
@@ -86,7 +99,23 @@ impl Route {
         R: Future<Output = Reply> + Send + 'static,
     {
         let run: Handler = Arc::new(move |call| Box::pin(run(call)));
-        Self { face, method, address, name, guard, doc: Doc::default(), run }
+        Self {
+            face,
+            method,
+            address,
+            name,
+            guard,
+            rate: if names_no_limit(face) { RateClass::Unlimited } else { RateClass::Standard },
+            slash: matches!(face, "tables" | "objects" | "studio"),
+            doc: Doc::default(),
+            run,
+        }
+    }
+
+    #[must_use]
+    pub fn rate(mut self, class: RateClass) -> Self {
+        self.rate = class;
+        self
     }
 
     #[must_use]
@@ -156,6 +185,11 @@ impl Route {
         self.doc.fails.extend_from_slice(statuses);
         self
     }
+}
+
+/// Faces whose protocol names no request limit; sign-in addresses are limited there too.
+pub(super) fn names_no_limit(face: &str) -> bool {
+    matches!(face, "stack" | "cairn")
 }
 
 /// Why the door refused a call before any handler saw it, or on behalf of one.

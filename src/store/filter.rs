@@ -21,7 +21,7 @@ use serde_json::{Map, Number, Value};
 
 use super::error::{Result, StoreError};
 use super::find::{Bind, Sql};
-use super::types::{TypeInfo, field_expression, json_path};
+use super::types::{TypeInfo, field_expression, index_name, json_path};
 use crate::schema::Kind;
 use crate::schema::filter::{
     Comparison, DEPTH_MAX, FieldPath, Filter, Operand, OrderDirection, OrderKey, RecordView, Test,
@@ -526,17 +526,25 @@ pub(crate) fn order_expression(sql: &mut Sql, operand: &Operand) -> String {
     }
 }
 
-/// The expression of the index that hands out records in the order of this key, ties unresolved. Only for fields whose
-/// declared kind has one rank: the index sorts booleans among numbers and lists among texts.
-pub(crate) fn order_index(key: &OrderKey, of: &TypeInfo) -> Option<String> {
+/// A field index, by name and by what it is made on.
+pub(crate) struct OrderIndex {
+    pub(crate) index: String,
+    pub(crate) expression: String,
+}
+
+/// The index that hands out records in the order of this key, ties unresolved. Only for fields whose
+/// declared kind has one rank: the index sorts booleans among numbers and lists among texts. Where older records hold such
+/// values the index has another name, so the caller asks whether this one is there.
+pub(crate) fn order_index(key: &OrderKey, of: &TypeInfo) -> Option<OrderIndex> {
     let expression = indexed_field(&key.operand, of)?;
-    let field = of.schema.field(plain_name(&key.operand)?)?;
+    let name = plain_name(&key.operand)?;
+    let field = of.schema.field(name)?;
     let one_rank = match field.kind {
         Kind::String | Kind::Text | Kind::Number | Kind::Boolean => true,
         Kind::Date | Kind::RecordRef | Kind::FileRef => true,
         Kind::Array | Kind::Object => false,
     };
-    one_rank.then_some(expression)
+    one_rank.then(|| OrderIndex { index: index_name(of.row_id, name), expression })
 }
 
 pub(crate) fn direction(direction: OrderDirection) -> &'static str {

@@ -242,6 +242,8 @@ struct Part {
     types: String,
     /// The one type of this part, whose field indexes may serve.
     only: Option<Arc<TypeInfo>>,
+    /// The index that hands out this part in the order asked.
+    walk: Option<filter::OrderIndex>,
     /// Words are looked up in the index; else each record's texts are read.
     words_indexed: bool,
 }
@@ -344,11 +346,13 @@ impl Find {
             [only] => Part {
                 types: format!("r.type = {only}"),
                 only: types.by_row(*only).cloned(),
+                walk: None,
                 words_indexed,
             },
             several => Part {
                 types: format!("r.type IN {}", number_list(several)),
                 only: None,
+                walk: None,
                 words_indexed,
             },
         };
@@ -359,6 +363,7 @@ impl Find {
                 None => Part {
                     types: format!("r.type NOT IN {}", number_list(&self.hidden_types)),
                     only: None,
+                    walk: None,
                     words_indexed: false,
                 },
             }];
@@ -375,6 +380,7 @@ impl Find {
             let mut parts = vec![Part {
                 types: format!("r.type NOT IN {}", number_list(&not)),
                 only: None,
+                walk: None,
                 words_indexed: true,
             }];
             if !apart.is_empty() {
@@ -474,12 +480,14 @@ impl Find {
                 (0, true) => ("", "SELECT * FROM ("),
                 (_, true) => ("\nUNION ALL\n", "SELECT * FROM ("),
             };
+            let walk = part.walk.as_ref();
+            let by = walk.map_or(String::new(), |walk| format!(" INDEXED BY {}", walk.index));
             sql.text.push_str(&format!(
-                "{before}{open}SELECT {COLUMNS}{keys}\n  FROM {table} r\n WHERE {}",
+                "{before}{open}SELECT {COLUMNS}{keys}\n  FROM {table} r{by}\n WHERE {}",
                 part.types
             ));
             self.conditions(sql, part, search, types)?;
-            sql.text.push_str(&format!("\n ORDER BY {}", self.part_order(part)));
+            sql.text.push_str(&format!("\n ORDER BY {}", self.part_order(walk)));
             if merged {
                 sql.text.push_str(&format!("\n LIMIT {part_rows})"));
             }
@@ -491,7 +499,22 @@ impl Find {
         Ok(())
     }
 
-    fn part_order(&self, part: &Part) -> String {
+    /// The field index that hands out this part in order, when nothing else finds a few records that are better sorted.
+    /// SQLite has to be told: it thinks of the rows, not of stopping after a page.
+    fn index_walk(&self, part: &Part) -> Option<filter::OrderIndex> {
+        let of = part.only.as_deref().filter(|_| self.as_of_tx.is_none())?;
+        let walk = filter::order_index(self.order.first()?, of)?;
+        let filter = self.whole_filter();
+        let few = self.file.is_some()
+            || self.related.is_some()
+            || self.search.is_some()
+            || matches!(self.parent, Some(Some(_)))
+            || filter::uses_equality_index(&filter, of)
+            || !filter::ids_asked(&filter).is_empty();
+        (!few).then_some(walk)
+    }
+
+    fn part_order(&self, walk: Option<&filter::OrderIndex>) -> String {
         let order = self.direction.sql();
         match (self.order.as_slice(), self.sort) {
             ([], SortKey::Id) => format!("r.rid {order}"),
@@ -499,12 +522,9 @@ impl Find {
             (keys, _) => {
                 let mut terms = Vec::with_capacity(keys.len() + 2);
                 // The index goes first and nearly decides; the exact key orders what the index holds for equal.
-                let usable = part.only.as_deref().filter(|_| self.as_of_tx.is_none());
-                if let Some(expression) = usable.and_then(|of| filter::order_index(&keys[0], of)) {
-                    terms.push(format!(
-                        "{expression} {} NULLS LAST",
-                        filter::direction(keys[0].direction)
-                    ));
+                if let Some(walk) = walk {
+                    let direction = filter::direction(keys[0].direction);
+                    terms.push(format!("{} {direction} NULLS LAST", walk.expression));
                 }
                 terms.extend(key_terms(keys));
                 terms.push("r.rid ASC".to_owned());
@@ -865,7 +885,7 @@ impl View<'_> {
             return Ok(());
         }
         let types = self.types();
-        let mut parts = find.parts(&types);
+        let mut parts = self.parts(find, &types)?;
         let plan = match find.search.as_ref().and_then(Search::to_fts5) {
             Some(expression) if parts.iter().any(|part| part.words_indexed) => {
                 let rids = self.matching(&expression, SEARCH_SET_MAX + 1)?;
@@ -895,6 +915,16 @@ impl View<'_> {
         }
     }
 
+    fn parts(&self, find: &Find, types: &Types) -> Result<Vec<Part>> {
+        let mut parts = find.parts(types);
+        for part in &mut parts {
+            if let Some(walk) = find.index_walk(part) {
+                part.walk = self.has_index(&walk.index)?.then_some(walk);
+            }
+        }
+        Ok(parts)
+    }
+
     fn seq_of(&self, find: &Find) -> Result<i64> {
         find.as_of_tx.map_or(Ok(0), |tx| self.seq_at_tx(tx))
     }
@@ -920,11 +950,13 @@ impl View<'_> {
 
     fn explain_shape(&self, find: &Find, shape: Shape) -> Result<(String, Vec<String>)> {
         let types = self.types();
-        let parts = find.parts(&types);
+        let parts = self.parts(find, &types)?;
         if parts.is_empty() {
             return Ok((String::new(), Vec::new()));
         }
         let sql = find.sql(shape, &parts, &SearchPlan::Many, &types, self.seq_of(find)?)?;
+        // EXPLAIN reads nothing and so would not notice that the connection knows an older schema; this does.
+        self.last_rid()?;
         let mut statement = self.connection.prepare(&format!("EXPLAIN QUERY PLAN {}", sql.text))?;
         let rows = statement.query_map(rusqlite::params_from_iter(sql.values.iter()), |row| {
             row.get::<_, String>(3)
@@ -983,3 +1015,6 @@ impl IsDeadline for StoreError {
         matches!(self, Self::Deadline)
     }
 }
+
+#[cfg(test)]
+mod tests;

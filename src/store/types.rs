@@ -13,7 +13,7 @@ use super::record::COLUMNS;
 use super::view::View;
 use super::writer::Unit;
 use crate::crypto;
-use crate::schema::{Schema, TypeId};
+use crate::schema::{Kind, Schema, TypeId};
 
 /// Row id in table `type`.
 pub type TypeRowId = i64;
@@ -146,7 +146,8 @@ pub(crate) fn text_lookup_sql(type_id: TypeRowId, field: &str) -> String {
     )
 }
 
-fn index_name(row_id: TypeRowId, field: &str) -> String {
+/// Name of a field's index: generated, so that no field name is part of it.
+pub(crate) fn index_name(row_id: TypeRowId, field: &str) -> String {
     let digest = crypto::sha256(field.as_bytes());
     let mut name = format!("field_{row_id}_");
     for byte in &digest[..6] {
@@ -154,6 +155,9 @@ fn index_name(row_id: TypeRowId, field: &str) -> String {
     }
     name
 }
+
+/// Ends the name of an index that finds records but must not order them.
+const MIXED: &str = "_mixed";
 
 /// What a caller asks to register.
 #[derive(Clone, Debug)]
@@ -176,6 +180,13 @@ impl View<'_> {
             .prepare("SELECT id, config FROM collection WHERE name = ?1")?
             .query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?)
+    }
+
+    /// Whether an index of this name is there.
+    pub(crate) fn has_index(&self, name: &str) -> Result<bool> {
+        Ok(self
+            .prepare("SELECT 1 FROM sqlite_schema WHERE type = 'index' AND name = ?1")?
+            .exists([name])?)
     }
 
     /// Whether a live record of the type holds the same value in a field.
@@ -316,6 +327,20 @@ impl Unit<'_> {
         info
     }
 
+    /// Whether records written before the field was declared hold values that the index would sort among values of another
+    /// kind: booleans are numbers to it, lists and objects texts.
+    fn holds_mixed_kinds(&self, of: &TypeInfo, field: &str) -> Result<bool> {
+        let alike = match of.schema.field(field).map(|field| field.kind) {
+            Some(Kind::Boolean) => "'true', 'false', 'null'",
+            _ => "'integer', 'real', 'text', 'null'",
+        };
+        let sql = format!(
+            "SELECT 1 FROM record r WHERE r.type = {} AND coalesce(json_type(r.content, ?1), 'null') NOT IN ({alike}) LIMIT 1",
+            of.row_id
+        );
+        Ok(self.connection.prepare(&sql)?.exists([json_path(field)])?)
+    }
+
     /// Makes and drops field indexes as the type says. Sorted by time within a value, so that a filtered page needs no sort.
     fn make_indexes(&mut self, old: Option<&TypeInfo>, new: &TypeInfo) -> Result<()> {
         let before = old.map(|old| old.schema.indexed_fields()).unwrap_or_default();
@@ -323,7 +348,9 @@ impl Unit<'_> {
         for field in &before {
             if !after.contains(field) {
                 let name = index_name(new.row_id, field);
-                self.connection.execute_batch(&format!("DROP INDEX IF EXISTS {name}"))?;
+                self.connection.execute_batch(&format!(
+                    "DROP INDEX IF EXISTS {name}; DROP INDEX IF EXISTS {name}{MIXED}"
+                ))?;
             }
         }
         for field in &after {
@@ -332,8 +359,9 @@ impl Unit<'_> {
             }
             let Some(expression) = field_expression("", field) else { continue };
             let name = index_name(new.row_id, field);
+            let mixed = if self.holds_mixed_kinds(new, field)? { MIXED } else { "" };
             self.connection.execute_batch(&format!(
-                "CREATE INDEX IF NOT EXISTS {name} ON record ({expression}, created_at) WHERE type = {}",
+                "CREATE INDEX IF NOT EXISTS {name}{mixed} ON record ({expression}, created_at) WHERE type = {}",
                 new.row_id
             ))?;
         }
