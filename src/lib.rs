@@ -3,7 +3,10 @@
 //! Layers, outermost first: [`net`] (bytes), [`faces`] (wire protocols), [`auth`] (who is calling),
 //! [`engine`] (may they, and do it), [`store`] (the file). `ARCHITECTURE.md` tells the whole story.
 
+pub mod app;
 pub mod auth;
+pub mod cli;
+pub mod config;
 pub mod crypto;
 pub mod engine;
 pub mod faces;
@@ -11,3 +14,5 @@ pub mod net;
 pub mod schema;
 pub mod store;
 pub mod util;
+
+pub use app::{Cairn, Serving};

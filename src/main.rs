@@ -1,3 +1,5 @@
 //! The executable: exit code and nothing else.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    cairn::cli::main()
+}

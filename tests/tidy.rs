@@ -30,7 +30,7 @@ const MAY_CALL: &[(&str, &[&str])] = &[
     ("config", &["util"]),
     ("openapi", &["net", "faces", "schema", "util"]),
     // The exception: verify, doctor and backup work on a file that no engine has opened.
-    ("cli", &["config", "app", "engine", "util", "schema", "store"]),
+    ("cli", &["config", "app", "engine", "util", "schema", "store", "crypto"]),
     ("main", &["cli", "config", "app", "util"]),
 ];
 

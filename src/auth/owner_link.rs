@@ -29,6 +29,15 @@ impl Auth {
         Ok(secret)
     }
 
+    /// Whether the owner still needs a link: none was used yet, or what it gave was revoked.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn wants_owner_link(&self) -> Result<bool, Error> {
+        let tokens = self.engine.tokens(&self.engine.owner_caller())?;
+        Ok(!tokens.iter().any(|token| token.label.as_deref() == Some(LABEL)))
+    }
+
     /// Exchanges the secret for an owner token; `None` when no such link is open.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::engine::links::{
 use crate::engine::record::{CONFIG_ID, is_fixed, rid_of};
 use crate::engine::{Engine, Inner, Record, Snapshot};
 use crate::schema::words;
-use crate::store::{Actor, FIXED_IDS, Op, RecordRow, TypeInfo, Unit};
+use crate::store::{Actor, BlobRow, FIXED_IDS, Op, RecordRow, TypeInfo, Unit};
 use crate::util::id::RecordId;
 use crate::util::json;
 
@@ -116,9 +116,16 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Stored files behind the internal number `after`, in the order they came; for exports.
+    pub fn blobs_after(&self, after: i64, limit: i64) -> Result<Vec<BlobRow>> {
+        self.store().read(|view| Ok(view.blobs_after(after, limit)?))
+    }
+}
+
 fn import_one(inner: &Inner, unit: &mut Unit<'_>, row: ImportRecord) -> Result<String> {
     if let Some(exact) = row.exact {
-        return import_exact(inner, unit, row.record, row.created_at, exact);
+        return import_exact(inner, unit, row.record, row.created_at, row.alias, exact);
     }
     let owner = inner.owner_caller();
     let prepared = prepare_on(inner, unit, &owner, row.record, Source::Request)?;
@@ -141,6 +148,7 @@ fn import_exact(
     unit: &mut Unit<'_>,
     new: NewRecord,
     created_at: Option<i64>,
+    chosen: Option<String>,
     exact: ExactRecord,
 ) -> Result<String> {
     let id = new.id.clone().ok_or_else(|| Error::invalid("id", "is missing"))?;
@@ -152,7 +160,7 @@ fn import_exact(
     let permissions = parse_permissions(&new.permissions).map_err(Error::Invalid)?;
     let associations = parse_associations(&new.associations).map_err(Error::Invalid)?;
     let (rid, alias) = match RecordId::parse(&id) {
-        Some(parsed) => (parsed.as_i64(), None),
+        Some(parsed) => (parsed.as_i64(), chosen),
         None if is_fixed(&id) => {
             let rid = rid_of(unit, &id)?.unwrap_or_else(|| inner.mint.mint().as_i64());
             (rid, Some(id.clone()))
@@ -181,36 +189,33 @@ fn import_exact(
         content: json::minify(&serde_json::Value::Object(new.content.clone())),
     };
     let actor = Actor { subject: row.subject, via: row.principal };
-    match there {
-        Some(there) => {
-            unit.set_origin(&row)?;
-            let kept = RecordRow { version: there.version, ..row.clone() };
-            commit::replace(inner, unit, &there, kept, Op::Update, actor)?;
-            unit.update_record(&row)?;
-        }
-        None => {
-            if let Some(alias) = &row.alias {
-                unit.add_alias(FIXED_IDS, alias, rid)?;
-            }
-            let text = if info.search { words::text_of(&new.content) } else { String::new() };
-            let fresh = Fresh {
-                info: &info,
-                row: &row,
-                associations: &associations,
-                content: &new.content,
-                text: &text,
-            };
-            commit::insert(inner, unit, &fresh, actor)?;
-            add_history(unit, &info, &row, &exact.history, actor)?;
-        }
+    if let Some(fresh) = there {
+        commit::purge(inner, unit, &fresh, actor)?;
     }
+    // A deleted record has given its chosen id free; a fixed one is kept for ever.
+    if let Some(alias) = row.alias.as_ref().filter(|alias| is_fixed(alias)) {
+        unit.add_alias(FIXED_IDS, alias, rid)?;
+    } else if let (Some(alias), None) = (&row.alias, row.deleted_at) {
+        unit.add_alias(info.collection, alias, rid)?;
+    }
+    let text = if info.search { words::text_of(&new.content) } else { String::new() };
+    let fresh = Fresh {
+        info: &info,
+        row: &row,
+        associations: &associations,
+        content: &new.content,
+        text: &text,
+    };
+    commit::insert(inner, unit, &fresh, actor)?;
+    add_history(unit, &info, &row, &exact.history, actor)?;
     inner.mint.observe(RecordId::from_i64(rid).unwrap_or(RecordId::MIN));
     Ok(id)
 }
 
-/// The settings record is there in every file; a copy of it belongs to the same owner. Everything else must be new.
+/// The settings record is there in every file; as long as nothing changed it, a copy of the same owner's takes its place.
+/// Everything else must be new.
 fn replaceable(inner: &Inner, id: &str, there: &RecordRow, new: &NewRecord) -> Result<()> {
-    if id != CONFIG_ID {
+    if id != CONFIG_ID || there.version > 1 {
         return Err(Error::Conflict(format!("id {id} is in use")));
     }
     let known = parsed(there)?;

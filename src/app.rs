@@ -1,0 +1,264 @@
+//! Builds every part and owns the order in which they start and stop.
+//!
+//! [`Cairn`] is also the library: [`Cairn::open`] gives the engine in process, [`Cairn::serve`] the server.
+//!
+//! Knows every module by its constructor. Does not know what any of them does inside.
+//!
+//! Invariants
+//! A1. Start: file, credentials, routes, listeners. Stop: listeners, requests in flight, file; each once the one before is done.
+//! A2. After [`Serving::stop`] and [`Cairn::close`] nothing of the process touches the file, and no log lies beside it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::{Auth, ascii_origin};
+use crate::config::{self, Config, Origin};
+use crate::engine::{Durability, Engine, EngineOptions, Error, StoreOptions};
+use crate::faces::stack::{self, StackFace};
+use crate::faces::{Envelopes, Health, health_routes};
+use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings};
+
+/// How long requests in flight may take once the server stops.
+pub const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Why nothing was started. The file is closed again.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the file could not be used")]
+    Engine(#[from] Error),
+    #[error("the routes contradict each other: {0}")]
+    Routes(#[from] RouteError),
+    #[error("the listeners could not be used")]
+    Io(#[from] std::io::Error),
+    #[error("{0} is no address that clients can be told")]
+    BaseUrl(String),
+}
+
+/// A stack in this process.
+#[derive(Clone, Debug)]
+pub struct Cairn {
+    engine: Engine,
+    config: Arc<Config>,
+}
+
+impl Cairn {
+    /// Opens a file with default settings, making it when it does not exist.
+    ///
+    /// # Errors
+    /// The engine's, with a sentence that says what to do.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let mut config = Config::default();
+        config.file = path.as_ref().to_owned();
+        Self::with(config)
+    }
+
+    /// Opens the file that the settings name.
+    ///
+    /// # Errors
+    /// As [`Cairn::open`].
+    pub fn with(config: Config) -> Result<Self, Error> {
+        let engine = Engine::open(&config.file, &engine_options(&config))?;
+        Ok(Self { engine, config: Arc::new(config) })
+    }
+
+    /// Records, types, files and rights, without a network in between.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Serves every face that is on until [`Serving::stop`]; the engine stays usable beside it.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn serve(&self, listener: TcpListener) -> Result<Serving, StartError> {
+        self.serve_all(vec![listener])
+    }
+
+    /// As [`Cairn::serve`], on several addresses; the first is the one that clients are told.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn serve_all(&self, listeners: Vec<TcpListener>) -> Result<Serving, StartError> {
+        let config = &self.config;
+        let first = match listeners.first() {
+            Some(listener) => listener.local_addr()?,
+            None => return Err(std::io::Error::from(std::io::ErrorKind::InvalidInput).into()),
+        };
+        let url = match &config.base_url {
+            Some(url) => url.as_str().to_owned(),
+            None => format!("http://{}", reachable(first)),
+        };
+        let origin = ascii_origin(&url).ok_or_else(|| StartError::BaseUrl(url.clone()))?;
+        let token = config.owner_token.as_ref().map(config::Secret::reveal);
+        let auth = Arc::new(Auth::new(self.engine.clone(), token, origin));
+        let mut settings = net_settings(config, &self.engine);
+        settings.base_url = Some(url.clone());
+        let router = Router::new(self.routes(&auth))?;
+        let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
+        Ok(Serving { server, auth, url })
+    }
+
+    fn routes(&self, auth: &Arc<Auth>) -> Vec<crate::net::Route> {
+        let engine = &self.engine;
+        let health = Health {
+            engine: engine.clone(),
+            auth: Arc::clone(auth),
+            app_name: "cairn".to_owned(),
+            region: "local".to_owned(),
+            started_ms: engine.clock().now_ms(),
+        };
+        let mut routes = health_routes(&Arc::new(health));
+        if self.config.faces.0.iter().any(|face| face == "stack") {
+            let face = StackFace { engine: engine.clone(), auth: Arc::clone(auth) };
+            routes.extend(stack::routes(&Arc::new(face)));
+        }
+        routes
+    }
+
+    /// Finishes what is queued and closes the file. Every clone of this and of its engine is of no use afterwards.
+    pub fn close(&self) {
+        self.engine.close();
+    }
+}
+
+/// A server that is answering.
+pub struct Serving {
+    server: Server,
+    auth: Arc<Auth>,
+    url: String,
+}
+
+impl std::fmt::Debug for Serving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Serving({}, {:?})", self.url, self.server)
+    }
+}
+
+impl Serving {
+    /// The first address listened on.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Where clients reach it; no slash at the end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A fresh one-time link for the owner, when no owner token is configured and no link was used yet. It closes the link
+    /// before; whoever calls shows it and keeps it nowhere.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub async fn owner_link(&self, config: &Config) -> Result<Option<String>, Error> {
+        if config.owner_token.is_some() || !self.auth.wants_owner_link()? {
+            return Ok(None);
+        }
+        let secret = self.auth.open_owner_link().await?;
+        // Behind the `#` it stays in the browser: in no request line, log or Referer.
+        Ok(Some(format!("{}/_/#owner-link={secret}", self.url)))
+    }
+
+    /// Takes no more connections and lets requests finish, at most [`DRAIN_MAX`]. Returns whether all did. Blocks.
+    pub fn stop(self) -> bool {
+        self.server.stop(DRAIN_MAX)
+    }
+}
+
+/// An address that a client on this machine can use: a wildcard is its loopback address.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// What the settings mean for the engine.
+pub fn engine_options(config: &Config) -> EngineOptions {
+    EngineOptions {
+        store: StoreOptions {
+            durability: match config.durability {
+                config::Durability::Full => Durability::Full,
+                config::Durability::Normal => Durability::Normal,
+            },
+            query_deadline: Duration::from_millis(config.query_deadline_ms.0),
+            ..StoreOptions::default()
+        },
+        owner_did: config.owner_did.as_ref().map(|did| did.0.clone()),
+        owner_name: config.owner_name.clone(),
+        owner_handle: config.owner_handle.clone(),
+        timezone: config.timezone.as_ref().map(|zone| zone.0.clone()),
+        content_bytes_max: usize::try_from(config.content_bytes_max.0).unwrap_or(usize::MAX),
+        attachment_bytes_max: config.attachment_bytes_max.0,
+        commons: config.commons,
+        unreadable_as_missing: config.unreadable == config::Unreadable::NotFound,
+        ..EngineOptions::default()
+    }
+}
+
+/// What the settings mean for the network.
+fn net_settings(config: &Config, engine: &Engine) -> Settings {
+    let limits = if config.no_rate_limit {
+        RateLimits::none()
+    } else {
+        let sign_in = u32::try_from(config.sign_in_attempts_per_minute.0).unwrap_or(u32::MAX);
+        RateLimits { sign_in, ..RateLimits::default() }
+    };
+    Settings {
+        hosts: config.allowed_hosts.iter().map(|host| host.0.clone()).collect(),
+        origins: config.cors_origins.iter().map(|origin| origin.0.clone()).collect(),
+        dev: config.dev,
+        trusted_proxies: config
+            .trust_proxy
+            .networks()
+            .iter()
+            .filter_map(|network| network.to_string().parse::<IpRange>().ok())
+            .collect(),
+        rate: Rate::new(engine.clock().clone(), limits),
+        rng: engine.rng().clone(),
+        ..Settings::default()
+    }
+}
+
+/// Settings that were given and that this program has no use for.
+pub fn idle_settings(config: &Config) -> Vec<&'static str> {
+    ["app", "public", "signup", "anonymous"]
+        .into_iter()
+        .filter(|key| *config.origin(key) != Origin::Default)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every route of every face fits beside the others.
+    #[test]
+    fn the_routes_fit_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let cairn = Cairn::open(folder.path().join("a.cairn")).unwrap();
+        let auth = Arc::new(Auth::new(cairn.engine.clone(), None, "http://a".into()));
+        let router = Router::new(cairn.routes(&auth)).unwrap();
+        assert!(router.routes().count() > 20);
+        cairn.close();
+    }
+
+    #[test]
+    fn wildcards_are_reached_by_loopback() {
+        for (bound, told) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("192.168.1.2:80", "192.168.1.2:80"),
+        ] {
+            assert_eq!(reachable(bound.parse().unwrap()).to_string(), told);
+        }
+    }
+}

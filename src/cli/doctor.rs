@@ -1,0 +1,143 @@
+//! `cairn doctor`: what is in a file, and what deserves a look.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::offline::{FileArgument, Offline, explain};
+use super::{Outcome, output};
+use crate::engine::TokenRow;
+use crate::store::FORMAT;
+use crate::util::json as reader;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct DoctorArgs {
+    #[command(flatten)]
+    target: FileArgument,
+    /// Print one line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
+    let path = &args.target.file;
+    super::offline::must_exist(path)?;
+    // Looked at before opening mends them.
+    let (mode, wal_bytes) = (mode(path), wal_bytes(path));
+    let offline = Offline::open(path)?;
+    let (engine, owner) = (&offline.engine, offline.engine.owner_caller());
+    let counts = engine.counts().map_err(explain)?;
+    let (mut public, mut orphans) = (0_u64, 0_u64);
+    engine
+        .export_each(&mut |exported| {
+            let permissions = exported.record.permissions.as_deref().unwrap_or("[]");
+            public += u64::from(exported.record.deleted_at.is_none() && is_public(permissions));
+            Ok(())
+        })
+        .map_err(explain)?;
+    let garbage = offline.wait(engine.collect_garbage(&owner, Some(0), true)).map_err(explain)?;
+    orphans += garbage.deleted.len() as u64;
+    let now = engine.clock().now_ms();
+    let tokens = engine.tokens(&owner).map_err(explain)?;
+    let count = |wanted: fn(&TokenRow, i64) -> bool| {
+        tokens.iter().filter(|row| wanted(row, now)).count() as u64
+    };
+    let expired = count(|row, now| row.expires_at.is_some_and(|at| at <= now));
+    let endless = count(|row, _| row.expires_at.is_none());
+
+    let mut advice = Vec::new();
+    if let Some(mode) = mode.filter(|mode| mode & 0o077 != 0) {
+        advice.push(format!("the file had mode {mode:o}, readable by others; it is 600 now"));
+    }
+    if wal_bytes > 0 {
+        advice.push(format!(
+            "{} of log lay beside the file: its last process was killed; the log is merged now",
+            output::bytes(wal_bytes)
+        ));
+    }
+    if public > 0 {
+        advice.push(format!("{} may be read by everybody", output::counted(public, "record")));
+    }
+    if orphans > 0 {
+        advice.push(format!(
+            "{} ({}) belong to no record; POST /attachments/gc removes them",
+            output::counted(orphans, "stored file"),
+            output::bytes(garbage.reclaimed_bytes)
+        ));
+    }
+    if endless > 0 {
+        advice.push(format!("{} without an end", output::counted(endless, "token")));
+    }
+    if expired > 0 {
+        advice.push(format!("{} expired; they open nothing", output::counted(expired, "token")));
+    }
+    let free = u64::try_from(counts.free_bytes).unwrap_or(0);
+    let all = u64::try_from(counts.file_bytes).unwrap_or(0);
+    if free > 64 << 20 && free > all / 2 {
+        advice.push(format!(
+            "{} of the file are free pages; new data will use them",
+            output::bytes(free)
+        ));
+    }
+    if args.json {
+        output::json(&json!({
+            "file": path.display().to_string(), "format": FORMAT, "owner": engine.owner(), "types": counts.types,
+            "records": counts.records, "deletedRecords": counts.deleted_records, "versions": counts.versions,
+            "changes": counts.changes, "associations": counts.associations, "blobs": counts.blobs,
+            "blobBytes": counts.blob_bytes, "tokens": counts.tokens, "tokensExpired": expired,
+            "tokensWithoutEnd": endless, "publicRecords": public, "orphanBlobs": orphans, "lastTx": counts.last_tx,
+            "fileBytes": counts.file_bytes, "freeBytes": counts.free_bytes, "walBytes": wal_bytes,
+            "mode": mode.map(|mode| format!("{mode:o}")), "advice": advice,
+        }))?;
+        return Ok(Outcome::Done);
+    }
+    let size = |count: i64| output::bytes(u64::try_from(count).unwrap_or(0));
+    output::line(format_args!("{}: format {FORMAT}, owner {}", path.display(), engine.owner()))?;
+    output::line(format_args!(
+        "{} records, {} deleted, {} earlier versions, {} types, {} associations",
+        counts.records, counts.deleted_records, counts.versions, counts.types, counts.associations
+    ))?;
+    output::line(format_args!(
+        "{} blobs, {}; {} tokens",
+        counts.blobs,
+        size(counts.blob_bytes),
+        counts.tokens
+    ))?;
+    output::line(format_args!(
+        "{} on disk, {} of it free; last tx {}",
+        size(counts.file_bytes),
+        size(counts.free_bytes),
+        counts.last_tx
+    ))?;
+    for line in &advice {
+        output::line(format_args!("- {line}"))?;
+    }
+    if advice.is_empty() {
+        output::line("nothing deserves a look")?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Whether a list of permissions in wire form lets everybody read.
+fn is_public(permissions: &str) -> bool {
+    let Ok(Value::Array(entries)) = reader::parse(permissions.as_bytes()) else { return false };
+    entries.iter().any(|entry| entry.get("access") == Some(&json!("public")))
+}
+
+#[cfg(unix)]
+fn mode(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    Some(path.metadata().ok()?.permissions().mode() & 0o777)
+}
+
+#[cfg(not(unix))]
+fn mode(_path: &Path) -> Option<u32> {
+    None
+}
+
+fn wal_bytes(path: &Path) -> u64 {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    Path::new(&name).metadata().map_or(0, |metadata| metadata.len())
+}
