@@ -3,11 +3,14 @@
 //! Every server listens on port 0 and is stopped by its test. Times that a rule names are injected
 //! and short; a test waits for the server's answer, never for a time.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use cairn::net::websocket::{self, Frame, Message, SendError};
 use cairn::net::{
     BodyError, Content, Envelope, Guard, HeadLimits, Rate, RateClass, RateLimits, Refusal, Reply,
     Route, Router, Server, Settings, Times,
@@ -554,5 +557,286 @@ fn head_limits_are_settings() {
     let running = start(Settings { head, ..Settings::default() });
     let request = "GET /hello HTTP/1.1\r\nHost: localhost\r\nA: 1\r\nB: 2\r\n\r\n";
     assert_eq!(running.ask(request).status, 431);
+    running.stop();
+}
+
+/// A socket that echoes texts, closes on request, and can be flooded.
+fn echo_socket() -> Route {
+    Route::new("live", Method::GET, "/ws", "ws", Guard::None, |mut call| async move {
+        let (reply, opening) = match websocket::upgrade(&mut call) {
+            Ok(opened) => opened,
+            Err(refusal) => return refusal,
+        };
+        tokio::spawn(async move {
+            let Some(socket) = opening.await else { return };
+            let (mut reader, sender) = socket.split();
+            loop {
+                match reader.next().await {
+                    Message::Text(text) if text == "close" => sender.close(4001, "as asked"),
+                    Message::Text(text) if text == "drop" => {
+                        sender.close(4002, "");
+                        return;
+                    }
+                    Message::Text(text) if text == "flood" => {
+                        let frame = Frame::text(&"x".repeat(64 * 1024));
+                        let full = (0..10_000).find_map(|_| sender.try_send(frame.clone()).err());
+                        assert!(matches!(full, Some(SendError::Full(_))));
+                        assert!(sender.waiting_bytes() <= 2 * websocket::QUEUE_BYTES_MAX);
+                        sender.drained().await;
+                        sender.try_send(Frame::text("drained")).unwrap();
+                    }
+                    Message::Text(text) => sender.try_send(Frame::text(&text)).unwrap(),
+                    Message::Binary(bytes) => sender.try_send(Frame::binary(&bytes)).unwrap(),
+                    Message::Ping | Message::Pong => {}
+                    Message::Close(_) => return,
+                }
+            }
+        });
+        reply
+    })
+}
+
+const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\n\
+    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+impl Client {
+    fn upgraded(running: &Running) -> Self {
+        let mut client = running.connect();
+        client.send(UPGRADE);
+        let head = client.head().unwrap();
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        assert!(head.to_lowercase().contains("s3pplmbitxaq9kygzzhzrbk+xoo="), "{head}");
+        client
+    }
+
+    /// A masked frame (with the mask 0) of up to 64 KiB.
+    fn frame(&mut self, first: u8, payload: &[u8]) {
+        let mut bytes = vec![first, 0x80 | 126];
+        bytes.extend_from_slice(&u16::try_from(payload.len()).unwrap().to_be_bytes());
+        if payload.len() < 126 {
+            bytes.truncate(2);
+            bytes[1] = 0x80 | u8::try_from(payload.len()).unwrap();
+        }
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(payload);
+        self.send(bytes);
+    }
+
+    /// First byte and payload of a frame; `None` when the server has closed.
+    fn receive(&mut self) -> Option<(u8, Vec<u8>)> {
+        let head = self.until(|bytes| {
+            let wide = match bytes.get(1)? {
+                126 => 4,
+                127 => 10,
+                _ => 2,
+            };
+            (bytes.len() >= wide).then_some(wide)
+        })?;
+        let length = match head[1] {
+            126 => usize::from(u16::from_be_bytes([head[2], head[3]])),
+            127 => usize::try_from(u64::from_be_bytes(head[2..].try_into().unwrap())).unwrap(),
+            short => usize::from(short),
+        };
+        let payload = self.until(|bytes| (bytes.len() >= length).then_some(length))?;
+        Some((head[0], payload))
+    }
+}
+
+fn start_socket(settings: Settings) -> Running {
+    start_with(settings, vec![echo_socket()])
+}
+
+#[test]
+fn s22_websockets_carry_messages_both_ways() {
+    let running = start_socket(Settings::default());
+    let mut client = running.connect();
+    // Frames that follow the request at once are not lost.
+    let mut eager = UPGRADE.as_bytes().to_vec();
+    eager.extend_from_slice(b"\x81\x85\0\0\0\0eager");
+    client.send(eager);
+    assert!(client.head().unwrap().starts_with("HTTP/1.1 101 "));
+    assert_eq!(client.receive(), Some((0x81, b"eager".to_vec())));
+    assert_eq!(running.server.gauges().websockets, 1);
+    client.frame(0x01, b"in ");
+    client.frame(0x89, b"between");
+    client.frame(0x80, b"parts");
+    assert_eq!(client.receive(), Some((0x8a, b"between".to_vec())));
+    assert_eq!(client.receive(), Some((0x81, b"in parts".to_vec())));
+    let large = vec![9; 60_000];
+    client.frame(0x82, &large);
+    assert_eq!(client.receive(), Some((0x82, large)));
+    client.frame(0x88, &[0x03, 0xe8]);
+    assert_eq!(client.receive(), Some((0x88, vec![0x03, 0xe8])));
+    assert_eq!(client.receive(), None);
+    running.stop();
+}
+
+#[test]
+fn s22_closing_starts_at_either_side() {
+    let running = start_socket(Settings::default());
+    for (word, code) in [("close", 4001_u16), ("drop", 4002)] {
+        let mut client = Client::upgraded(&running);
+        client.frame(0x81, word.as_bytes());
+        let (first, payload) = client.receive().unwrap();
+        assert_eq!((first, &payload[..2]), (0x88, &code.to_be_bytes()[..]));
+        client.frame(0x88, &payload);
+        assert_eq!(client.receive(), None);
+    }
+    running.stop();
+}
+
+#[test]
+fn s22_violations_close_with_their_code() {
+    let running = start_socket(Settings::default());
+    for (bytes, code) in [
+        (b"\x81\x01x".to_vec(), 1002_u16),
+        (b"\xc1\x80\0\0\0\0".to_vec(), 1002),
+        (b"\x81\x81\0\0\0\0\xff".to_vec(), 1007),
+        (b"\x81\xff\0\0\0\0\0\x10\0\x01\0\0\0\0".to_vec(), 1009),
+    ] {
+        let mut client = Client::upgraded(&running);
+        client.send(&bytes);
+        assert_eq!(client.receive(), Some((0x88, code.to_be_bytes().to_vec())));
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.receive(), None);
+    }
+    let mut client = Client::upgraded(&running);
+    for _ in 0..1_200 {
+        client.frame(0x8a, b"");
+        client.frame(0x81, b"a");
+    }
+    let last = std::iter::from_fn(|| client.receive()).find(|(first, _)| *first == 0x88);
+    assert_eq!(last, Some((0x88, 1008_u16.to_be_bytes().to_vec())));
+    running.stop();
+}
+
+#[test]
+fn s22_a_slow_reader_fills_its_queue_and_no_more() {
+    let running = start_socket(Settings::default());
+    let mut client = Client::upgraded(&running);
+    client.frame(0x81, b"flood");
+    let mut frames = 0;
+    loop {
+        let (_, payload) = client.receive().unwrap();
+        if payload == b"drained" {
+            break;
+        }
+        assert_eq!(payload.len(), 64 * 1024);
+        frames += 1;
+    }
+    assert!(frames >= 15, "{frames}");
+    drop(client);
+    running.stop();
+}
+
+#[test]
+fn s22_a_request_that_is_no_proper_upgrade_is_refused() {
+    let running = start_socket(Settings::default());
+    assert_eq!(running.ask(&get("/ws")).status, 426);
+    let version = running.ask(&UPGRADE.replace("Version: 13", "Version: 8"));
+    assert_eq!((version.status, version.header("sec-websocket-version")), (426, Some("13")));
+    assert_eq!(version.header("connection"), Some("close"));
+    assert_eq!(running.ask(&UPGRADE.replace("jZQ==", "jZ==")).status, 400);
+    let origin = UPGRADE.replace("Upgrade: w", "Origin: https://evil.example\r\nUpgrade: w");
+    assert_eq!(running.ask(&origin).status, 403);
+    running.stop();
+}
+
+#[test]
+fn stopping_closes_websockets_with_1001() {
+    let running = start_socket(Settings::default());
+    let mut client = Client::upgraded(&running);
+    client.frame(0x81, b"here");
+    assert!(client.receive().is_some());
+    let server = running.server;
+    let stopping = std::thread::spawn(move || server.stop(PATIENCE));
+    assert_eq!(client.receive(), Some((0x88, 1001_u16.to_be_bytes().to_vec())));
+    client.frame(0x88, &[0x03, 0xe9]);
+    assert_eq!(client.receive(), None);
+    assert!(stopping.join().unwrap());
+}
+
+#[test]
+fn event_streams_are_sent_as_they_are_made() {
+    let (release, gate) = tokio::sync::oneshot::channel::<()>();
+    let gate = std::sync::Mutex::new(Some(gate));
+    let route = Route::new("live", Method::GET, "/events", "events", Guard::None, move |_| {
+        let gate = gate.lock().unwrap().take().unwrap();
+        async move {
+            let (sender, reply) = cairn::net::event_stream();
+            tokio::spawn(async move {
+                sender.send(cairn::net::StreamEvent::new("a", "1", "{}")).await.unwrap();
+                gate.await.unwrap();
+                sender.send(cairn::net::StreamEvent::new("b", "2", "{}")).await.unwrap();
+            });
+            reply
+        }
+    });
+    let running = start_with(Settings::default(), vec![route]);
+    let mut client = running.connect();
+    client.send(get("/events"));
+    let head = client.head().unwrap();
+    assert!(head.contains("text/event-stream") && head.contains("no-cache"), "{head}");
+    let first = |bytes: &[u8]| bytes.windows(6).position(|w| w == b"id: 1\n").map(|_| bytes.len());
+    assert!(client.until(first).is_some());
+    release.send(()).unwrap();
+    assert!(client.until(|bytes| bytes.ends_with(b"0\r\n\r\n").then_some(bytes.len())).is_some());
+    running.stop();
+}
+
+#[test]
+fn s60_a_folder_is_served_and_nothing_around_it() {
+    let outer = tempfile::tempdir().unwrap();
+    std::fs::write(outer.path().join("secret.txt"), "secret").unwrap();
+    let root = outer.path().join("public");
+    std::fs::create_dir_all(root.join("sub")).unwrap();
+    std::fs::write(root.join("index.html"), "<p>start").unwrap();
+    std::fs::write(root.join("sub/index.html"), "<p>sub").unwrap();
+    std::fs::write(root.join(".hidden"), "secret").unwrap();
+    let large: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
+    std::fs::write(root.join("large.bin"), &large).unwrap();
+    let folder = cairn::net::files::Folder::open(&root).unwrap();
+    let router = Router::with_fallback(routes(), Some(folder.handler())).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server =
+        Server::start(vec![listener], Settings::default(), router, Arc::new(Plain)).unwrap();
+    let running = Running { address: server.address(), server };
+    let page = running.ask(&get("/"));
+    assert_eq!((page.status, page.text()), (200, "<p>start"));
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(page.header("last-modified").unwrap().ends_with(" GMT"));
+    assert_eq!(running.ask(&get("/sub/")).text(), "<p>sub");
+    let moved = running.ask(&get("/sub"));
+    assert_eq!((moved.status, moved.header("location")), (308, Some("/sub/")));
+    assert_eq!(running.ask(&get("/hello")).text(), "hello");
+    let whole = running.ask(&get("/large.bin"));
+    assert_eq!(whole.body, large);
+    let etag = whole.header("etag").unwrap();
+    let with = |line: &str| {
+        running.ask(&format!("GET /large.bin HTTP/1.1\r\nHost: localhost\r\n{line}\r\n\r\n"))
+    };
+    let part = with("Range: bytes=100000-199998");
+    assert_eq!((part.status, &part.body[..]), (206, &large[100_000..199_999]));
+    assert_eq!(part.header("content-range"), Some("bytes 100000-199998/200000"));
+    let beyond = with("Range: bytes=200000-");
+    assert_eq!((beyond.status, beyond.header("content-range")), (416, Some("bytes */200000")));
+    assert_eq!(with(&format!("If-None-Match: {etag}")).status, 304);
+    let head = running.ask("HEAD /large.bin HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_eq!((head.status, head.header("content-length")), (200, Some("200000")));
+    for path in [
+        "/../secret.txt",
+        "/%2e%2e/secret.txt",
+        "/sub/../../secret.txt",
+        "/..%2fsecret.txt",
+        "/.hidden",
+        "/nothing",
+        "/sub//index.html",
+    ] {
+        let answer = running.ask(&get(path));
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.text().contains("Unknown"), "{path}");
+    }
+    assert_eq!(running.ask(&post("/index.html", "")).status, 404);
     running.stop();
 }

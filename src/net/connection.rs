@@ -140,6 +140,10 @@ impl Connection {
     }
 
     pub(super) fn write_flows(&self) {
+        // An answer that still flows out is no idle connection, though its request is done.
+        if self.phase.load(Ordering::Relaxed) == BETWEEN {
+            self.since_ms.store(self.registry.now_ms(), Ordering::Relaxed);
+        }
         if self.write_blocked_ms.load(Ordering::Relaxed) != 0 {
             self.write_blocked_ms.store(0, Ordering::Relaxed);
         }
@@ -200,8 +204,11 @@ impl Connection {
             return;
         }
         let blocked = self.write_blocked_ms.load(Ordering::Relaxed);
-        if blocked != 0 && past(blocked, self.times.write) {
-            return self.expire(Expired::Dead);
+        if blocked != 0 {
+            if past(blocked, self.times.write) {
+                self.expire(Expired::Dead);
+            }
+            return;
         }
         let since = self.since_ms.load(Ordering::Relaxed);
         if phase == LINGERING {

@@ -9,6 +9,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -251,7 +252,7 @@ impl Door {
         };
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let (origin, second) = (origins.next(), origins.next());
-        if origin.is_none() && safe || safe && !listens() {
+        if safe && (origin.is_none() || !listens()) {
             return true;
         }
         let Some(origin) = origin else {
@@ -292,7 +293,7 @@ impl Door {
         &self,
         headers: &mut HeaderMap,
         visitor: Option<&Visitor>,
-        request_id: &str,
+        request_id: String,
         rate: &RateState,
     ) {
         headers.reserve(10);
@@ -302,7 +303,7 @@ impl Door {
         set(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         set(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         set(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
-        if let Ok(id) = HeaderValue::from_str(request_id) {
+        if let Ok(id) = HeaderValue::from_maybe_shared(Bytes::from(request_id)) {
             set(X_REQUEST_ID, id);
         }
         if let Some(visitor) = visitor {
@@ -479,7 +480,7 @@ mod tests {
             let visitor = door.enter(peer(), &parts).unwrap();
             let mut headers = HeaderMap::new();
             let rate = RateState { limit: 1, remaining: 1, reset_s: 1, wait_s: 1, allowed: true };
-            door.leave(&mut headers, Some(&visitor), "id", &rate);
+            door.leave(&mut headers, Some(&visitor), "id".to_owned(), &rate);
             assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
             headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN).map(|v| v.to_str().unwrap().to_owned())
         };

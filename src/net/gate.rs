@@ -45,6 +45,8 @@ pub(super) struct Gate {
     passed_at: usize,
     /// Nothing follows what has passed.
     ended: bool,
+    /// The stand-in for a refused request has passed.
+    refused: bool,
     /// What the client still sends is to be thrown away before the socket closes.
     linger: bool,
     lingered: u64,
@@ -62,6 +64,7 @@ impl Gate {
             passed: Vec::new(),
             passed_at: 0,
             ended: false,
+            refused: false,
             linger: false,
             lingered: 0,
             closed: false,
@@ -78,7 +81,7 @@ impl Gate {
     fn refuse(&mut self, status: u16) {
         self.screen.end();
         self.held = Vec::new();
-        self.ended = true;
+        self.refused = true;
         self.linger = true;
         self.connection.refusal.store(status, Ordering::Relaxed);
         self.connection.heads.fetch_add(1, Ordering::Relaxed);
@@ -138,6 +141,10 @@ impl AsyncRead for Gate {
                     (this.passed, this.passed_at) = (Vec::new(), 0);
                 }
                 return Poll::Ready(Ok(()));
+            }
+            if this.refused {
+                // The answer closes the connection; an end seen before it would suppress it.
+                return Poll::Pending;
             }
             if this.ended {
                 return Poll::Ready(Ok(()));
@@ -254,15 +261,16 @@ impl AsyncWrite for Gate {
                 this.connection.linger_began();
             }
         }
-        while this.linger && this.connection.expired() != Expired::Dead {
+        while this.linger
+            && !this.connection.is_stopping()
+            && this.connection.expired() != Expired::Dead
+        {
             let mut bytes = [0; READ_BYTES];
             let mut piece = ReadBuf::new(&mut bytes);
             let read = ready!(Pin::new(&mut this.socket).poll_read(cx, &mut piece));
             this.lingered += piece.filled().len() as u64;
-            this.linger = read.is_ok()
-                && !piece.filled().is_empty()
-                && this.lingered < LINGER_BYTES_MAX
-                && !this.connection.is_stopping();
+            this.linger =
+                read.is_ok() && !piece.filled().is_empty() && this.lingered < LINGER_BYTES_MAX;
         }
         Poll::Ready(Ok(()))
     }

@@ -10,6 +10,8 @@
 mod call;
 mod connection;
 mod door;
+mod event_stream;
+pub mod files;
 mod gate;
 mod outgoing;
 mod rate;
@@ -18,11 +20,13 @@ mod route;
 mod router;
 mod screen;
 mod server;
+pub mod websocket;
 
 pub use call::{Body, BodyError, Call, Query};
 pub use connection::{Gauges, Times};
 pub use door::IpRange;
-pub use rate::{Rate, RateLimits, RateState};
+pub use event_stream::{EVENTS_WAITING_MAX, EventError, EventSender, StreamEvent, event_stream};
+pub use rate::{Rate, RateLimits, RateState, UNLIMITED};
 pub use reply::{Content, Reply};
 pub use route::{BoxFuture, Doc, Envelope, Guard, Handler, Param, RateClass, Refusal, Route};
 pub use router::{RouteError, Router};

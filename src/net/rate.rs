@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::util::clock::Clock;
 
 /// Length of a window.
-pub const WINDOW_S: u64 = 60;
+const WINDOW_S: u64 = 60;
 /// Keys of one window over all shards: 1 MiB of buckets.
-pub const KEYS_MAX: usize = 65_536;
+const KEYS_MAX: usize = 65_536;
 /// What `X-RateLimit-Limit` and `-Remaining` say where there is no limit.
 pub const UNLIMITED: u32 = 1_000_000;
 const SHARDS: usize = 16;

@@ -340,7 +340,7 @@ impl Head {
         }
         match name.len() {
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.websocket |= value.trim_ascii().eq_ignore_ascii_case(b"websocket");
+                self.websocket |= names_websocket(value);
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 let digits = value.trim_ascii();
@@ -371,6 +371,12 @@ impl Head {
     }
 }
 
+/// Whether the value of an `Upgrade` header lists what we can upgrade to.
+pub(super) fn names_websocket(value: &[u8]) -> bool {
+    let mut parts = value.split(|b| *b == b',');
+    parts.any(|part| part.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+}
+
 fn line_starts_with(byte: u8) -> bool {
     is_token(byte) || byte == b'\r'
 }
@@ -381,14 +387,14 @@ static CLASSES: [u8; 256] = classes();
 
 const fn classes() -> [u8; 256] {
     let mut table = [0; 256];
-    let mut byte = 0x21;
+    let mut byte = 0x21_u8;
     while byte < 0x7f {
-        let letter = (byte as u8).is_ascii_alphanumeric();
-        if letter || is_in(byte as u8, b"!#$%&'*+-.^_`|~") {
-            table[byte] |= TOKEN;
+        let letter = byte.is_ascii_alphanumeric();
+        if letter || is_in(byte, b"!#$%&'*+-.^_`|~") {
+            table[byte as usize] |= TOKEN;
         }
-        if letter || is_in(byte as u8, b"/-._~%?&=:@!$'()*+,;") {
-            table[byte] |= PLAIN;
+        if letter || is_in(byte, b"/-._~%?&=:@!$'()*+,;") {
+            table[byte as usize] |= PLAIN;
         }
         byte += 1;
     }

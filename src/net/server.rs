@@ -42,7 +42,7 @@ use super::outgoing::Outgoing;
 use super::rate::RateState;
 use super::route::names_no_limit;
 use super::router::Found;
-use super::screen::HeadLimits;
+use super::screen::{HeadLimits, names_websocket};
 use super::{
     Body, BoxFuture, Call, Content, Envelope, Handler, IpRange, Rate, RateClass, RateLimits,
     Refusal, Reply, Route, Router,
@@ -152,7 +152,6 @@ struct Shared {
     rate: Rate,
     rng: Rng,
     head: HeadLimits,
-    registry: Arc<Registry>,
     http: http1::Builder,
 }
 
@@ -222,7 +221,6 @@ impl Server {
             rate: settings.rate.clone(),
             rng: settings.rng.clone(),
             head: settings.head,
-            registry: Arc::clone(&registry),
             http,
         });
         let ended = watch::Sender::new(false);
@@ -418,16 +416,17 @@ async fn serve(
     let refused = connection.refusal.load(Ordering::Relaxed);
     if refused != 0 && number == connection.heads.load(Ordering::Relaxed) {
         let reply = refusal_of_the_gate(refused);
-        return Ok(shared.finish(reply, None, &request_id, None, in_flight));
+        return Ok(shared.finish(reply, None, request_id, None, in_flight));
     }
     let (mut parts, incoming) = request.into_parts();
     let upgrade = parts.extensions.remove::<OnUpgrade>();
-    let wants_websocket = parts.headers.contains_key(UPGRADE);
+    let mut protocols = parts.headers.get_all(UPGRADE).iter();
+    let wants_websocket = protocols.any(|value| names_websocket(value.as_bytes()));
     let visitor = match shared.door.enter(connection.peer, &parts) {
         Ok(visitor) => visitor,
         Err(status) => {
             let reply = closing(Reply::empty(status));
-            return Ok(shared.finish(reply, None, &request_id, None, in_flight));
+            return Ok(shared.finish(reply, None, request_id, None, in_flight));
         }
     };
     let body = Body::wire(incoming, upgrade, &connection);
@@ -439,7 +438,16 @@ async fn serve(
         // What follows such a request was kept back and is not followed any further.
         reply = closing(reply);
     }
-    Ok(shared.finish(reply, Some(&visitor), &request_id, rate, in_flight))
+    Ok(shared.finish(reply, Some(&visitor), request_id, rate, in_flight))
+}
+
+/// Whether calls without a valid credential count by their client's address.
+fn counts_anonymous(route: &Route) -> bool {
+    match route.rate {
+        RateClass::Unlimited => false,
+        RateClass::Standard => true,
+        RateClass::SignIn => !names_no_limit(route.face),
+    }
 }
 
 fn refusal_of_the_gate(status: u16) -> Reply {
@@ -496,12 +504,12 @@ impl Shared {
                 let Some(handler) = fallback.filter(|_| readable) else {
                     return (refuse(&Refusal::Unknown), None);
                 };
-                let path = path.to_owned();
+                let uri = parts.uri.clone();
                 let call = call(parts, Vec::new(), body, visitor, request_id);
-                let reply = self.run(handler, call, &path, request_id).await;
+                let reply = self.run(handler, call, uri.path(), request_id).await;
                 let unknown = reply.status == StatusCode::NOT_FOUND
                     && matches!(reply.content, Content::Empty);
-                let refused = || self.envelope.refuse(&path, &Refusal::Unknown, request_id);
+                let refused = || self.envelope.refuse(uri.path(), &Refusal::Unknown, request_id);
                 return (if unknown { refused() } else { reply }, None);
             }
         };
@@ -517,16 +525,17 @@ impl Shared {
         if let Some(state) = rate.filter(|state| !state.allowed) {
             return (refuse(&Refusal::RateLimited(state.wait_s)), Some(state));
         }
-        let path = path.to_owned();
+        // Shares the request's bytes, where a path of its own would be copied.
+        let uri = parts.uri.clone();
         let call = call(parts, params, body, visitor, request_id);
-        let mut reply = self.run(&route.run, call, &path, request_id).await;
+        let mut reply = self.run(&route.run, call, uri.path(), request_id).await;
         let mut rate = reply.rate.or(rate);
-        if credential && reply.rate.is_none() && route.rate != RateClass::Unlimited {
+        if credential && reply.rate.is_none() && counts_anonymous(route) {
             // The credential was none, or none was needed: it counts as an anonymous call.
             let state = self.rate.take_anonymous(visitor.peer);
             if reply.status == StatusCode::UNAUTHORIZED && !state.allowed {
-                reply =
-                    self.envelope.refuse(&path, &Refusal::RateLimited(state.wait_s), request_id);
+                let refusal = Refusal::RateLimited(state.wait_s);
+                reply = self.envelope.refuse(uri.path(), &refusal, request_id);
             }
             rate = Some(rate.map_or(state, |rate| rate.tighter(state)));
         }
@@ -535,16 +544,13 @@ impl Shared {
 
     /// The buckets of the client's address that a call counts in.
     fn take(&self, route: &Route, visitor: &Visitor, credential: bool) -> Option<RateState> {
-        let anonymous = || (!credential).then(|| self.rate.take_anonymous(visitor.peer));
-        match route.rate {
-            RateClass::Unlimited => None,
-            RateClass::Standard => anonymous(),
-            RateClass::SignIn => {
-                let state = self.rate.take_sign_in(visitor.peer);
-                let other = if names_no_limit(route.face) { None } else { anonymous() };
-                Some(other.map_or(state, |other| state.tighter(other)))
-            }
+        let counts = !credential && counts_anonymous(route);
+        let anonymous = counts.then(|| self.rate.take_anonymous(visitor.peer));
+        if route.rate != RateClass::SignIn {
+            return anonymous;
         }
+        let state = self.rate.take_sign_in(visitor.peer);
+        Some(anonymous.map_or(state, |other| state.tighter(other)))
     }
 
     async fn run(&self, handler: &Handler, call: Call, path: &str, request_id: &str) -> Reply {
@@ -568,7 +574,7 @@ impl Shared {
         &self,
         reply: Reply,
         visitor: Option<&Visitor>,
-        request_id: &str,
+        request_id: String,
         rate: Option<RateState>,
         in_flight: InFlight,
     ) -> Response<Outgoing> {
