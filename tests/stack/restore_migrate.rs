@@ -75,9 +75,10 @@ fn who_may_restore() {
     let owner = s.owner();
     let kind = s.new_type("note", json!({ "pic": { "kind": "file-ref" } }));
     let hidden = id(&owner.make(&kind, json!({})));
-    let file =
-        text(&owner.upload("text/plain", format!("restore {}", next()).as_bytes())["fileId"])
-            .to_owned();
+    let file = || {
+        let bytes = format!("restore {}", next());
+        text(&owner.upload("text/plain", bytes.as_bytes())["fileId"]).to_owned()
+    };
     let (reader, writer) = (s.person(), s.person());
     let permissions = json!([
         super::permissions::entity(&reader, false),
@@ -100,10 +101,11 @@ fn who_may_restore() {
     writer.poke(&format!("{plain}/restore/1")).is(200);
     writer.poke(&format!("{plain}/restore/99")).missing();
     writer.poke("/records/1hk153x00001/restore/1").missing();
-    // References of the snapshot are gated like fresh ones.
+    // References of the snapshot are gated like fresh ones. Each file is its own: once the owner has restored a reference,
+    // the writer can read it, and so may make more.
     for path in [
-        make(json!({ "pic": file }), json!([])),
-        make(json!({}), json!([{ "kind": "attachment", "label": "x", "fileId": file }])),
+        make(json!({ "pic": file() }), json!([])),
+        make(json!({}), json!([{ "kind": "attachment", "label": "x", "fileId": file() }])),
         make(json!({}), json!([{ "kind": "relationship", "label": "x", "recordId": hidden }])),
     ] {
         let before = owner.get(&path).is(200);
