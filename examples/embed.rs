@@ -2,6 +2,7 @@
 //! serves the same file to its window (or to other programs) while it runs.
 //!
 //!     cargo run --example embed
+#![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::net::TcpListener;
 

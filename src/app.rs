@@ -18,6 +18,7 @@ use crate::config::{self, Config, Origin};
 use crate::engine::{Durability, Engine, EngineOptions, Error, StoreOptions};
 use crate::faces::stack::{self, StackFace};
 use crate::faces::{Envelopes, Health, health_routes};
+use crate::net::files::Folder;
 use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings};
 
 /// How long requests in flight may take once the server stops.
@@ -32,6 +33,8 @@ pub enum StartError {
     Routes(#[from] RouteError),
     #[error("the listeners could not be used")]
     Io(#[from] std::io::Error),
+    #[error("{0} cannot be served as the public folder: {1}")]
+    Public(String, std::io::Error),
     #[error("{0} is no address that clients can be told")]
     BaseUrl(String),
 }
@@ -99,7 +102,15 @@ impl Cairn {
         let auth = Arc::new(Auth::new(self.engine.clone(), token, origin));
         let mut settings = net_settings(config, &self.engine);
         settings.base_url = Some(url.clone());
-        let router = Router::new(self.routes(&auth))?;
+        let public = match &config.public {
+            None => None,
+            Some(path) => {
+                let folder = Folder::open(path)
+                    .map_err(|fault| StartError::Public(path.display().to_string(), fault))?;
+                Some(folder.handler())
+            }
+        };
+        let router = Router::with_fallback(self.routes(&auth), public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
         Ok(Serving { server, auth, url })
     }
@@ -230,7 +241,7 @@ fn net_settings(config: &Config, engine: &Engine) -> Settings {
 
 /// Settings that were given and that this program has no use for.
 pub fn idle_settings(config: &Config) -> Vec<&'static str> {
-    ["app", "public", "signup", "anonymous"]
+    ["app", "signup", "anonymous"]
         .into_iter()
         .filter(|key| *config.origin(key) != Origin::Default)
         .collect()

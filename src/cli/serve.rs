@@ -94,7 +94,7 @@ fn serve(cairn: &Cairn, listeners: Vec<TcpListener>) -> Result<Outcome> {
             write_ready(path, &serving)
                 .with_context(|| format!("{} cannot be written", path.display()))?;
         }
-        told.to_stop().await;
+        told.stop_asked().await;
         // Stopping blocks, so it has a thread of its own; meanwhile a second signal is heard.
         let (done, stopped) = tokio::sync::oneshot::channel();
         let stopping = std::thread::Builder::new()
@@ -275,7 +275,7 @@ impl Told {
         Ok(Self { stdin_closed })
     }
 
-    async fn to_stop(&mut self) {
+    async fn stop_asked(&mut self) {
         match self.stdin_closed.take() {
             None => self.by_signal().await,
             Some(closed) => tokio::select! {
