@@ -402,10 +402,10 @@ impl Run {
             let write = read && self.one_in(2);
             list.push(match self.below(4) {
                 0 => json!({ "access": "public" }),
-                1 | 2 => json!({ "access": "entity", "entityId": self.pick(&PEOPLE), "read": read, "write": write }),
+                1 => json!({ "access": "entity", "entityId": self.pick(&PEOPLE), "read": read, "write": write }),
                 _ => {
                     let mut entry = json!({ "access": "group", "groupId": self.group_id(), "read": read, "write": write });
-                    if self.one_in(3) {
+                    if self.one_in(2) {
                         entry["role"] = json!("admin");
                     }
                     entry
@@ -515,7 +515,8 @@ impl Run {
         let permissions = self.permissions();
         let parent = self.one_in(4).then(|| self.some_id());
         let mut associations = Vec::new();
-        for _ in 0..self.below(3) {
+        let many = if type_id == GROUP { 2 } else { 0 };
+        for _ in 0..many + self.below(3) {
             associations.push(self.association(type_id));
         }
         let m = &self.model;

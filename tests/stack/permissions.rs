@@ -217,3 +217,26 @@ fn a_grantee_may_share_what_it_makes() {
     // Creating is not reading.
     ann.get(&format!("/records/{}", id(&made))).denied();
 }
+
+/// The switch of 6.7: who cannot read a record is told that there is none. Who can read it, but not do more, is still told so.
+#[test]
+fn unreadable_records_can_look_missing() {
+    let s = crate::common::Setup::new().env("CAIRN_UNREADABLE", "not_found").start();
+    let owner = s.owner();
+    let kind = s.new_type("note", json!({}));
+    let (ann, bob) = (s.person(), s.person());
+    let body = json!({ "typeId": kind, "content": {}, "permissions": [entity(&ann, false)] });
+    let path = format!("/records/{}", id(&owner.create(body).is(200)));
+    ann.get(&path).is(200);
+    ann.patch(&path, json!({})).denied();
+    for who in [s.anonymous(), bob.clone()] {
+        let (hidden, missing) = (who.get(&path), who.get("/records/1hk153x00001"));
+        assert_eq!(hidden.status, missing.status);
+        hidden.missing();
+        who.get(&format!("{path}/permissions")).missing();
+    }
+    bob.patch(&path, json!({})).missing();
+    bob.delete(&path).missing();
+    s.anonymous().patch(&path, json!({})).unauthorized();
+    owner.get(&path).is(200);
+}
