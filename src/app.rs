@@ -18,8 +18,9 @@ use crate::config::{self, Config, Origin};
 use crate::engine::{Durability, Engine, EngineOptions, Error, StoreOptions};
 use crate::faces::stack::{self, StackFace};
 use crate::faces::{Envelopes, Health, health_routes};
-use crate::net::files::Folder;
+use crate::net::files::{Assets, Folder};
 use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings};
+use crate::openapi;
 
 /// How long requests in flight may take once the server stops.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -110,12 +111,39 @@ impl Cairn {
                 Some(folder.handler())
             }
         };
-        let router = Router::with_fallback(self.routes(&auth), public)?;
+        let router = Router::with_fallback(self.routes(&auth, &url, public.is_none()), public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
         Ok(Serving { server, auth, url })
     }
 
-    fn routes(&self, auth: &Arc<Auth>) -> Vec<crate::net::Route> {
+    /// The document of every face that is on, as `cairn openapi` prints it.
+    ///
+    /// # Errors
+    /// [`StartError::BaseUrl`].
+    pub fn openapi(&self) -> Result<serde_json::Value, StartError> {
+        let url = match &self.config.base_url {
+            Some(url) => url.as_str().to_owned(),
+            None => "http://localhost:7700".to_owned(),
+        };
+        let origin = ascii_origin(&url).ok_or_else(|| StartError::BaseUrl(url.clone()))?;
+        let auth = Arc::new(Auth::new(self.engine.clone(), None, origin));
+        let routes = self.routes(&auth, &url, true);
+        Ok(openapi::document(&routes, openapi::Part::All, &url))
+    }
+
+    /// Every address. The landing page gives way to the folder of `--public`.
+    fn routes(&self, auth: &Arc<Auth>, url: &str, landing: bool) -> Vec<crate::net::Route> {
+        let mut routes = self.face_routes(auth);
+        let (documents, assets) = (Arc::new(openapi::Documents::default()), Assets::embedded());
+        routes.extend(openapi::routes(&documents, &assets));
+        if landing {
+            routes.extend(openapi::landing(&assets));
+        }
+        documents.fill(&routes, url);
+        routes
+    }
+
+    fn face_routes(&self, auth: &Arc<Auth>) -> Vec<crate::net::Route> {
         let engine = &self.engine;
         let health = Health {
             engine: engine.clone(),
@@ -257,8 +285,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cairn = Cairn::open(folder.path().join("a.cairn")).unwrap();
         let auth = Arc::new(Auth::new(cairn.engine.clone(), None, "http://a".into()));
-        let router = Router::new(cairn.routes(&auth)).unwrap();
+        let router = Router::new(cairn.routes(&auth, "http://localhost", true)).unwrap();
         assert!(router.routes().count() > 20);
+        for route in router.routes() {
+            assert!(!route.doc.summary.is_empty(), "{route:?} has no summary");
+            assert!(!route.doc.replies.is_empty(), "{route:?} says no success");
+        }
+        let document = cairn.openapi().unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        assert!(paths.contains_key("/records/{id}") && paths.contains_key("/_/openapi.json"));
         cairn.close();
     }
 
