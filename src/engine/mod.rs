@@ -28,6 +28,7 @@ pub use commands::{
 pub use error::{Error, Kind, Result};
 pub use query::run::{RootValue, Shown, TreeAnswer};
 pub use query::tree;
+pub use query::watch::{Followed, Watch, Watched, value_key};
 pub use query::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
 pub use record::{AsOf, CONFIG_ID, Record, Snapshot};
 pub use rows::{
@@ -40,7 +41,7 @@ pub use crate::store::{
 };
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use crate::store::{self, Store};
@@ -108,6 +109,7 @@ pub(crate) struct Inner {
     sessions: Arc<SessionCache>,
     rights_epoch: AtomicU64,
     rules: RwLock<Arc<RuleSet>>,
+    rules_tx: AtomicI64,
 }
 
 impl Inner {
@@ -122,6 +124,11 @@ impl Inner {
     /// The rules of live collections in force.
     fn rules(&self) -> Arc<RuleSet> {
         Arc::clone(&self.rules.read().expect("no holder of this lock panics"))
+    }
+
+    /// The unit that last changed the rules, as far as this process knows: what callers saw before cannot be told by them.
+    fn rules_tx(&self) -> i64 {
+        self.rules_tx.load(Ordering::Acquire)
     }
 
     /// The owner acting alone.
@@ -175,6 +182,7 @@ impl Engine {
             sessions: Arc::default(),
             rights_epoch: AtomicU64::new(0),
             rules: RwLock::default(),
+            rules_tx: AtomicI64::new(0),
         });
         setup::complete(&inner)?;
         Ok(Self { inner })

@@ -70,7 +70,7 @@ pub fn diff(old: &[Arc<Row>], new: &[Arc<Row>], shape: Shape) -> Option<Diff> {
             None => diff.added.push(Arc::clone(row)),
             Some(was) if Arc::ptr_eq(was, row) => {}
             Some(was) => {
-                if let Some(changes) = changes(was, row) {
+                if let Some(changes) = row_changes(was, row) {
                     diff.updated.push(Updated { row: Arc::clone(row), changes });
                 }
             }
@@ -90,7 +90,8 @@ pub fn diff(old: &[Arc<Row>], new: &[Arc<Row>], shape: Shape) -> Option<Diff> {
 }
 
 /// The `updated` entry of one row, or `None` when nothing visible changed.
-fn changes(was: &Row, is: &Row) -> Option<Row> {
+#[must_use]
+pub fn row_changes(was: &Row, is: &Row) -> Option<Row> {
     let mut changes = Row::new();
     changes.insert("id".to_owned(), Value::String(id_of(is).to_owned()));
     for (name, value) in is {

@@ -232,6 +232,14 @@ impl View<'_> {
         Ok(versions)
     }
 
+    /// Whether a record was removed for good after a unit: what was shown of it then is not known any more.
+    pub fn purged_since(&self, tx: i64) -> Result<bool> {
+        let after = self.seq_at_tx(tx)?;
+        Ok(self
+            .prepare("SELECT 1 FROM change WHERE seq > ?1 AND op = 5 LIMIT 1")?
+            .exists([after])?)
+    }
+
     /// The newest unit this view sees.
     pub fn last_tx(&self) -> Result<i64> {
         Ok(self

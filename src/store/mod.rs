@@ -133,6 +133,7 @@ struct Inner {
     queries: query_threads::QueryThreads,
     checkpointer: checkpoint::Checkpointer,
     shared: Arc<Shared>,
+    query_deadline: Duration,
     _lock: lock::FileLock,
 }
 
@@ -164,8 +165,16 @@ impl Store {
             options.query_threads,
             options.query_deadline,
         )?;
-        let store =
-            Self { inner: Arc::new(Inner { writer, queries, checkpointer, shared, _lock: lock }) };
+        let store = Self {
+            inner: Arc::new(Inner {
+                writer,
+                queries,
+                checkpointer,
+                shared,
+                query_deadline: options.query_deadline,
+                _lock: lock,
+            }),
+        };
         store.sweep_uploads_of_last_run()?;
         Ok(store)
     }
@@ -197,6 +206,20 @@ impl Store {
         let shared = &self.inner.shared;
         let connection = shared.take_reader()?;
         let result = view::on_snapshot(&connection, shared, work);
+        shared.give_back(connection);
+        result
+    }
+
+    /// Runs `work` on the calling thread, on one read snapshot, under the deadline of queries. For threads that may wait.
+    pub fn read_slowly<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&View<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let shared = &self.inner.shared;
+        let mut connection = shared.take_reader()?;
+        query_threads::set_deadline(&mut connection, self.inner.query_deadline)?;
+        let result = view::on_snapshot(&connection, shared, work);
+        query_threads::lift_deadline(&mut connection)?;
         shared.give_back(connection);
         result
     }

@@ -98,6 +98,18 @@ impl QueryThreads {
     }
 }
 
+/// Interrupts whatever runs on the connection after `deadline` from now.
+pub(crate) fn set_deadline(connection: &mut Connection, deadline: Duration) -> Result<()> {
+    let until = Instant::now() + deadline;
+    connection.progress_handler(STEPS_PER_CHECK, Some(move || Instant::now() >= until))?;
+    Ok(())
+}
+
+pub(crate) fn lift_deadline(connection: &mut Connection) -> Result<()> {
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    Ok(())
+}
+
 fn work(line: &Line, shared: &Shared, deadline: Duration) {
     loop {
         let job = {
@@ -113,12 +125,11 @@ fn work(line: &Line, shared: &Shared, deadline: Duration) {
             }
         };
         let Ok(mut connection) = shared.take_reader() else { continue };
-        let until = Instant::now() + deadline;
-        let _ = connection.progress_handler(STEPS_PER_CHECK, Some(move || Instant::now() >= until));
+        let _ = set_deadline(&mut connection, deadline);
         // A panic ends this query only: its answer channel is dropped, which the caller sees as `Closed`.
         let outcome =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&connection, shared)));
-        let _ = connection.progress_handler(0, None::<fn() -> bool>);
+        let _ = lift_deadline(&mut connection);
         if outcome.is_ok() {
             shared.give_back(connection);
         }

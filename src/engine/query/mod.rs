@@ -3,6 +3,7 @@
 mod cursor;
 pub(crate) mod run;
 pub mod tree;
+pub(crate) mod watch;
 
 use crate::engine::access::Access;
 use crate::engine::error::{Error, Result};

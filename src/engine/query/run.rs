@@ -37,6 +37,8 @@ pub(crate) const ROWS_MAX: usize = 50_000;
 /// One row as the query shows it; `fields` starts with `id`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
+    /// Creation order.
+    pub rid: i64,
     pub id: String,
     pub fields: Map<String, Value>,
 }
@@ -85,7 +87,7 @@ impl Engine {
         self.store()
             .query(move |view| {
                 let access = Access::new(&inner, view, &caller);
-                let mut run = Run { view, access, rows: 0, filtered: false };
+                let mut run = Run { view, access, as_of: None, rows: 0, filtered: false };
                 let node = Node { filter: condition, ..Node::default() };
                 let Some(source) = run.source(&entity, &node)? else { return Ok(0) };
                 if source.in_memory.is_some() {
@@ -116,8 +118,19 @@ pub(crate) fn run(
     caller: &Caller,
     roots: &[Root],
 ) -> Result<TreeAnswer> {
+    run_as_of(inner, view, caller, roots, None)
+}
+
+/// As [`run`], on the file as it was. Relations and collections with permissions have no past here; the caller sees to it.
+pub(crate) fn run_as_of(
+    inner: &Inner,
+    view: &View<'_>,
+    caller: &Caller,
+    roots: &[Root],
+    as_of: Option<i64>,
+) -> Result<TreeAnswer> {
     let access = Access::new(inner, view, caller);
-    let mut run = Run { view, access, rows: 0, filtered: false };
+    let mut run = Run { view, access, as_of, rows: 0, filtered: false };
     let mut answered = Vec::with_capacity(roots.len());
     for root in roots {
         answered.push((root.entity.clone(), run.root(root)?));
@@ -125,25 +138,27 @@ pub(crate) fn run(
     Ok(TreeAnswer { tx: view.last_tx()?, roots: answered, filtered: run.filtered })
 }
 
-struct Run<'a> {
+pub(super) struct Run<'a> {
     view: &'a View<'a>,
     access: Access<'a>,
+    /// Look at the file as it was after this unit.
+    as_of: Option<i64>,
     rows: usize,
     filtered: bool,
 }
 
 /// A collection as the caller may see it.
 #[derive(Default)]
-struct Source {
-    types: Vec<i64>,
+pub(super) struct Source {
+    pub(super) types: Vec<i64>,
     /// The read rule.
-    filter: Option<Filter>,
-    scope: Option<Scope>,
-    fields: FieldDecision,
+    pub(super) filter: Option<Filter>,
+    pub(super) scope: Option<Scope>,
+    pub(super) fields: FieldDecision,
     /// A search that must not look at hidden fields runs here, over what is left.
-    in_memory: Option<Search>,
-    search: Option<Search>,
-    condition: Option<Filter>,
+    pub(super) in_memory: Option<Search>,
+    pub(super) search: Option<Search>,
+    pub(super) condition: Option<Filter>,
 }
 
 impl Source {
@@ -185,7 +200,12 @@ struct Item {
     expanded: Vec<(String, Value)>,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    pub(super) fn new(inner: &'a Inner, view: &'a View<'a>, caller: &'a Caller) -> Self {
+        let access = Access::new(inner, view, caller);
+        Self { view, access, as_of: None, rows: 0, filtered: false }
+    }
+
     fn root(&mut self, root: &Root) -> Result<RootValue> {
         let Some(source) = self.source(&root.entity, &root.node)? else {
             return Ok(match &root.node.aggregate {
@@ -202,7 +222,7 @@ impl Run<'_> {
     }
 
     /// What the caller may see of a collection: `None` when there is nothing of it.
-    fn source(&mut self, entity: &str, node: &Node) -> Result<Option<Source>> {
+    pub(super) fn source(&mut self, entity: &str, node: &Node) -> Result<Option<Source>> {
         let family = family_of(entity);
         if family.starts_with('_') && family != USER_FAMILY && !self.access.alone() {
             return Err(Error::Denied);
@@ -278,6 +298,7 @@ impl Run<'_> {
             // Every row of the collection passes here, so that hidden words find nothing.
             let mut all = source.find(node, i64::MAX);
             all.offset = 0;
+            all.as_of_tx = self.as_of;
             let mut skip = node.offset;
             for row in self.view.find(&all)? {
                 let item = self.item(source, row)?;
@@ -291,7 +312,9 @@ impl Run<'_> {
             }
         } else {
             let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
-            for row in self.view.find(&source.find(node, limit))? {
+            let mut find = source.find(node, limit);
+            find.as_of_tx = self.as_of;
+            for row in self.view.find(&find)? {
                 items.push(self.item(source, row)?);
             }
         }
@@ -639,12 +662,12 @@ impl Item {
         for (name, value) in self.expanded {
             fields.insert(name, value);
         }
-        Shown { id, fields }
+        Shown { rid: self.row.rid, id, fields }
     }
 }
 
 /// The profile that others see of an account.
-fn profile(row: &RecordRow, content: &mut Map<String, Value>) {
+pub(super) fn profile(row: &RecordRow, content: &mut Map<String, Value>) {
     content.shift_remove("claims");
     content.insert("createdAt".into(), Value::String(time::format_ms(row.created_at)));
 }

@@ -12,7 +12,7 @@ use super::fault::Detail;
 use super::http::{Asked, Intake, LiveFace, reply, route};
 use crate::auth::accounts::{Session, SignUpForm, Welcome};
 use crate::engine::accounts::{Profile, Proof, Terms};
-use crate::net::{Guard, Reply, Route};
+use crate::net::{Guard, RateClass, Reply, Route};
 use crate::util::time::format_ms;
 
 /// What the break-glass token of the owner is called here.
@@ -30,7 +30,8 @@ pub fn routes(cx: &Arc<LiveFace>) -> Vec<Route> {
                 (concat!("/v1/apps/{appId}/auth/", $path), concat!("live.apps.auth.", $name)),
             ] {
                 let entry = (Method::$method, address);
-                all.push(document(route(cx, entry, name, guard, Intake::default(), $run)));
+                let entry = route(cx, entry, name, guard, Intake::default(), $run);
+                all.push(document(entry.rate(rate_class($path))));
             }
         }};
     }
@@ -403,6 +404,15 @@ impl Fields {
                 Err(Failure::invalid(message).with_details(self.details))
             }
         }
+    }
+}
+
+/// Addresses where somebody could guess count in the tight bucket (live 3.5).
+fn rate_class(path: &str) -> RateClass {
+    if matches!(path, "signup" | "signin" | "refresh") || path.starts_with("mfa/") {
+        RateClass::SignIn
+    } else {
+        RateClass::Standard
     }
 }
 

@@ -106,6 +106,11 @@ impl Failure {
     }
 
     #[must_use]
+    pub fn rate_limited(wait_s: u64) -> Self {
+        Self { retry_after_s: Some(wait_s), ..Self::new(Code::RateLimited, "too many requests") }
+    }
+
+    #[must_use]
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Code::InvalidArgument, message)
     }

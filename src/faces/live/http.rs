@@ -21,7 +21,7 @@ use crate::auth::accounts::Accounts;
 use crate::auth::device::device_text;
 use crate::engine::accounts::Device;
 use crate::engine::{Caller, Engine, Error};
-use crate::net::{Call, Guard, Reply, Route};
+use crate::net::{Call, Guard, Rate, RateState, Reply, Route};
 use crate::util::json::parse_object;
 
 /// Bytes of a JSON body where an address says nothing else.
@@ -42,6 +42,7 @@ pub struct LiveFace {
     pub engine: Engine,
     pub accounts: Arc<Accounts>,
     pub auth: Arc<Auth>,
+    pub rate: Rate,
     /// The one application id that is served; any without one.
     pub app_id: Option<String>,
 }
@@ -148,11 +149,13 @@ where
         let cx = Arc::clone(&cx);
         async move {
             let request_id = call.request_id.clone();
-            let answer = match admit(&cx, call, guard, intake, by_app).await {
+            let mut taken = None;
+            let answer = match admit(&cx, call, guard, intake, by_app, &mut taken).await {
                 Ok(asked) => run(Arc::clone(&cx), asked).await,
                 Err(failure) => Err(failure),
             };
             let mut reply = answer.unwrap_or_else(|failure| failure.into_reply(&request_id));
+            reply.rate = taken;
             reply.headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
             reply
         }
@@ -165,6 +168,7 @@ async fn admit(
     guard: Guard,
     intake: Intake,
     by_app: bool,
+    taken: &mut Option<RateState>,
 ) -> Result<Asked, Failure> {
     if by_app {
         let app_id = if call.params.is_empty() { String::new() } else { call.params.remove(0) };
@@ -181,6 +185,12 @@ async fn admit(
             who.filter(|who| !who.is_anonymous()).ok_or_else(Failure::unauthenticated)?
         }
     };
+    if let Some(state) = cx.take(&who) {
+        *taken = Some(state);
+        if !state.allowed {
+            return Err(Failure::rate_limited(state.wait_s));
+        }
+    }
     match guard {
         Guard::Admin => cx.engine.check_admin(&who)?,
         Guard::Owner if !cx.engine.is_owner_alone(&who) => return Err(Error::Denied.into()),
@@ -195,6 +205,15 @@ async fn admit(
 }
 
 impl LiveFace {
+    /// Takes a call from the caller's own bucket; calls without a credential are counted at the door.
+    fn take(&self, who: &Caller) -> Option<RateState> {
+        let key = match who.account() {
+            Some(account) => Some(account.user_id.as_str()),
+            None => who.principal(),
+        };
+        key.map(|key| self.rate.take_user(key))
+    }
+
     /// Who sent a call: anonymous without a credential, `None` with a bad one. A bearer token decides alone; a key counts
     /// where there is none.
     fn caller(&self, call: &Call, token_in_query: bool) -> Result<Option<Caller>, Error> {

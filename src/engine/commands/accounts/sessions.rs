@@ -117,8 +117,8 @@ pub(super) fn start_bound(
     terms: Terms,
 ) -> Result<SignedIn> {
     let (now, rng) = (unit.at(), &inner.options.rng);
-    unit.remove_expired_sessions(now, SWEEP_ROWS)?;
     let (account, record) = live(unit, rid)?.ok_or(Error::Unauthenticated)?;
+    unit.remove_expired_sessions(now, SWEEP_ROWS)?;
     let refresh_token = rng.base64url(REFRESH_BYTES);
     let ends_at = now + SESSION_MS_MAX;
     let row = SessionRow {

@@ -13,7 +13,7 @@ use crate::auth::password_pool::PasswordPool;
 use crate::crypto::password::Cost;
 use crate::crypto::totp;
 use crate::engine::{Engine, EngineOptions};
-use crate::net::{Body, Call, Content, Query};
+use crate::net::{Body, Call, Content, Query, Rate, RateLimits};
 use crate::util::clock::{Clock, ManualClock};
 use crate::util::json::parse_object;
 use crate::util::rng::Rng;
@@ -75,6 +75,7 @@ impl Live {
             engine: engine.clone(),
             accounts,
             auth: Arc::new(auth),
+            rate: Rate::new(clock.clone(), RateLimits { user: 30, ..RateLimits::default() }),
             app_id: app_id.map(str::to_owned),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -333,6 +334,24 @@ fn credentials_of_requests() {
     assert_eq!(live.call("GET /api/auth/me", token, Value::Null).status, 200, "leeway");
     live.hand.advance_ms(1_000);
     live.call("GET /api/auth/me", token, Value::Null).refused(401, "UNAUTHENTICATED");
+}
+
+/// 3.5: the bucket is the user's, whatever the token.
+#[test]
+fn a_user_has_so_many_calls_a_minute() {
+    let live = Live::new();
+    let tokens = [live.sign_up(), live.sign_in(PASSWORD)];
+    let me =
+        |n: usize| live.call("GET /api/auth/me", tokens[n % 2].text("/accessToken"), Value::Null);
+    for n in 0..30 {
+        assert_eq!(me(n).status, 200);
+    }
+    let refused = me(30);
+    refused.refused(429, "RATE_LIMITED");
+    assert_eq!(refused.body["error"]["retryAfter"], 60);
+    assert_eq!(refused.headers["retry-after"], "60");
+    live.hand.advance_ms(60_000);
+    assert_eq!(me(31).status, 200);
 }
 
 /// 4.7: flat, and again in `user`.
