@@ -17,6 +17,7 @@ pub mod diff;
 mod group;
 mod hub;
 mod index;
+pub mod presence;
 #[cfg(test)]
 mod tests;
 
