@@ -65,7 +65,8 @@ impl News {
     #[must_use]
     pub fn and_then(&self, later: &Self) -> Self {
         let is_in = |list: &[Peer], id: &Arc<str>| list.iter().any(|peer| peer.id == *id);
-        let mut all = Self { peers: later.peers.clone(), room: Arc::clone(&later.room), ..Self::default() };
+        let mut all =
+            Self { peers: later.peers.clone(), room: Arc::clone(&later.room), ..Self::default() };
         for left in self.left.iter().chain(&later.left) {
             if !is_in(&later.peers, &left.id) && !is_in(&self.joined, &left.id) {
                 all.left.push(left.clone());
@@ -221,7 +222,8 @@ impl Room {
         self.told_ms = Some(now_ms);
         let mut made: BTreeMap<u64, Arc<News>> = BTreeMap::new();
         for seat in self.seats.iter().filter(|seat| seat.told < self.events) {
-            let news = made.entry(seat.told).or_insert_with(|| Arc::new(self.news(name, seat.told)));
+            let news =
+                made.entry(seat.told).or_insert_with(|| Arc::new(self.news(name, seat.told)));
             let silent = news.joined.is_empty() && news.updated.is_empty() && news.left.is_empty();
             if let Some(listener) = seat.member.listener.upgrade().filter(|_| !silent) {
                 listener.hear(Arc::clone(news));
@@ -389,11 +391,8 @@ impl Rooms {
 
     fn tell_due(&mut self, now_ms: i64) {
         // A time further away than a window was set before the clock was set back.
-        while let Some((due, name)) = self
-            .due
-            .first()
-            .filter(|(due, _)| !(1..=WINDOW_MS).contains(&(due - now_ms)))
-            .cloned()
+        while let Some((due, name)) =
+            self.due.first().filter(|(due, _)| !(1..=WINDOW_MS).contains(&(due - now_ms))).cloned()
         {
             self.due.remove(&(due, Arc::clone(&name)));
             if let Some(room) = self.rooms.get_mut(&name) {

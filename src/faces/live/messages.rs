@@ -197,8 +197,12 @@ fn short_form(kind: &str, message: &Map<String, Value>) -> Result<Request, FormF
             },
         },
         "mut" => Request::Mutate { ops: ops(message)? },
-        "pres-join" => Request::PresenceEnter { room: room(message)?, data: presence_data(message)? },
-        "pres-state" => Request::PresenceUpdate { room: room(message)?, data: presence_data(message)? },
+        "pres-join" => {
+            Request::PresenceEnter { room: room(message)?, data: presence_data(message)? }
+        }
+        "pres-state" => {
+            Request::PresenceUpdate { room: room(message)?, data: presence_data(message)? }
+        }
         "pres-leave" => Request::PresenceLeave { room: room(message)? },
         _ => return Err(unknown_type(kind)),
     })
