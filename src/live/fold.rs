@@ -85,6 +85,7 @@ pub fn fold_diff(earlier: &Diff, later: &Diff) -> Option<Diff> {
         let id = id_of(&updated.row);
         known.push(id);
         if removed_later.contains_key(id) {
+            folded.touched.push((id.to_owned(), touched_by(&updated.changes)));
             continue;
         }
         folded.updated.push(match updated_later.get(id) {
@@ -104,12 +105,17 @@ pub fn fold_diff(earlier: &Diff, later: &Diff) -> Option<Diff> {
             None => folded.added.push(Arc::clone(row)),
             // It left and came back: the client still has it as it was.
             Some(was) => {
-                if let Some(changes) = row_changes(was, row) {
+                let touched = earlier.touched.iter().find(|(id, _)| id == id_of(row));
+                let names = touched.map_or(&[][..], |(_, names)| names);
+                if let Some(changes) = changes_with(was, row, names) {
                     folded.updated.push(Updated { row: Arc::clone(row), changes });
                 }
             }
         }
     }
+    folded
+        .touched
+        .extend(earlier.touched.iter().filter(|(id, _)| gone.contains_key(id.as_str())).cloned());
     folded.removed.extend(earlier.removed.iter().filter(|r| gone.contains_key(id_of(r))).cloned());
     let new_here: std::collections::HashSet<&str> =
         earlier.added.iter().map(|row| id_of(row)).collect();
@@ -127,9 +133,42 @@ pub fn fold_diff(earlier: &Diff, later: &Diff) -> Option<Diff> {
     (!empty).then_some(folded)
 }
 
+const UNSET: &str = "$unset";
+
+/// The names of fields that an update set or took away.
+fn touched_by(changes: &Row) -> Vec<String> {
+    let unset = match changes.get(UNSET) {
+        Some(Value::Array(names)) => names.as_slice(),
+        _ => &[],
+    };
+    let set = changes.keys().filter(|name| *name != UNSET && *name != "id");
+    set.cloned().chain(unset.iter().filter_map(Value::as_str).map(str::to_owned)).collect()
+}
+
+/// As [`row_changes`], naming also fields of which the client may hold another value than `was` has.
+fn changes_with(was: &Row, is: &Row, touched: &[String]) -> Option<Row> {
+    if touched.is_empty() {
+        return row_changes(was, is);
+    }
+    let mut named = Row::new();
+    named.insert("id".to_owned(), Value::String(id_of(is).to_owned()));
+    let (set, unset): (Vec<&String>, Vec<&String>) =
+        touched.iter().partition(|name| is.contains_key(*name));
+    for name in set {
+        named.insert(name.clone(), is[name.as_str()].clone());
+    }
+    if !unset.is_empty() {
+        let names = unset.into_iter().cloned().map(Value::String).collect();
+        named.insert(UNSET.to_owned(), Value::Array(names));
+    }
+    Some(match row_changes(was, is) {
+        Some(changes) => fold_fields(&changes, &named),
+        None => named,
+    })
+}
+
 /// The fields that two updates of one row changed together.
 fn fold_fields(earlier: &Row, later: &Row) -> Row {
-    const UNSET: &str = "$unset";
     let names = |row: &Row| match row.get(UNSET) {
         Some(Value::Array(names)) => names.clone(),
         _ => Vec::new(),
