@@ -667,7 +667,7 @@ impl Item {
 }
 
 /// The profile that others see of an account.
-pub(super) fn profile(row: &RecordRow, content: &mut Map<String, Value>) {
+pub(crate) fn profile(row: &RecordRow, content: &mut Map<String, Value>) {
     content.shift_remove("claims");
     content.insert("createdAt".into(), Value::String(time::format_ms(row.created_at)));
 }
