@@ -26,6 +26,7 @@ pub use commands::{
     NewTypeInput, StoredFile, Upload, UploadInput, Uploaded,
 };
 pub use error::{Error, Kind, Result};
+pub use query::describe::{EntityInfo, FIELDS_MAX, FieldInfo, FieldKind, Totals};
 pub use query::run::{RootValue, Shown, TreeAnswer};
 pub use query::tree;
 pub use query::watch::{Followed, Watch, Watched, value_key};

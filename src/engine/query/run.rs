@@ -178,6 +178,7 @@ impl Source {
             direction: Direction::Ascending,
             order: node.order.clone(),
             offset: i64::try_from(node.offset).unwrap_or(i64::MAX),
+            after: node.after.map(|rid| (rid, rid)),
             limit,
             ..Find::default()
         };
