@@ -5,12 +5,13 @@
 //! Knows every module by its constructor. Does not know what any of them does inside.
 //!
 //! Invariants
-//! A1. Start: file, credentials, routes, listeners. Stop: listeners, requests in flight, file; each once the one before is done.
+//! A1. Start: file, credentials, live queries, routes, listeners. Stop: listeners, requests in flight, live queries and
+//!     passwords, file; each once the one before is done.
 //! A2. After [`Serving::stop`] and [`Cairn::close`] nothing of the process touches the file, and no log lies beside it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::auth::access_token::{ACCESS_TOKEN_S, AccessTokens};
@@ -19,16 +20,18 @@ use crate::auth::password_pool::PasswordPool;
 use crate::auth::{Auth, ascii_origin};
 use crate::config::{self, Config, Origin};
 use crate::crypto::password::Cost;
-use crate::engine::{Durability, Engine, EngineOptions, Error, StoreOptions};
+use crate::engine::{AnonymousAccess, Durability, Engine, EngineOptions, Error, StoreOptions};
 use crate::faces::live;
 use crate::faces::live::http::LiveFace;
+use crate::faces::live::query_form::QueryLimits;
 use crate::faces::live::streams::{StreamTimes, Streams};
 use crate::faces::stack::{self, StackFace};
 use crate::faces::{Envelopes, Health, health_routes};
 use crate::live::Hub;
 use crate::live::presence::Presence;
+use crate::live::statistics::Statistics;
 use crate::net::files::{Assets, Folder};
-use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings, Shutdown};
+use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings};
 use crate::openapi;
 
 /// How long requests in flight may take once the server stops.
@@ -109,14 +112,14 @@ impl Cairn {
         };
         let origin = ascii_origin(&url).ok_or_else(|| StartError::BaseUrl(url.clone()))?;
         let token = config.owner_token.as_ref().map(config::Secret::reveal);
+        // Without a configured address the name: what the port is today must not end everybody's tokens tomorrow.
+        let issuer = config.base_url.as_ref().map_or("cairn", |url| url.as_str());
+        let tokens = AccessTokens::new(self.engine.clone(), issuer, ACCESS_TOKEN_S)?;
+        let tokens = Arc::new(tokens);
+        let auth = Auth::new(self.engine.clone(), token, origin);
+        let auth = Arc::new(auth.with_verifier(Box::new(Arc::clone(&tokens))));
         let mut settings = net_settings(config, &self.engine);
         settings.base_url = Some(url.clone());
-        let live = self.live(&url, &settings)?;
-        let mut auth = Auth::new(self.engine.clone(), token, origin);
-        if let Some(live) = &live {
-            auth = auth.with_verifier(Box::new(Arc::clone(&live.tokens)));
-        }
-        let auth = Arc::new(auth);
         let public = match &config.public {
             None => None,
             Some(path) => {
@@ -125,10 +128,22 @@ impl Cairn {
                 Some(folder.handler())
             }
         };
-        let routes = self.routes(&auth, live.as_ref(), &url, public.is_none());
+        let live = match self.is_on("live") {
+            true => Some(Live::start(self, &auth, tokens, &settings)?),
+            false => None,
+        };
+        let routes = self.routes(&auth, live.as_ref(), &url, public.is_none())?;
         let router = Router::with_fallback(routes, public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
-        Ok(Serving { server, auth, live, url })
+        if let Some(live) = &live {
+            // Set once, here.
+            let _ = live.face.dial.set(server.dial());
+        }
+        Ok(Serving { server, auth, url, live })
+    }
+
+    fn is_on(&self, face: &str) -> bool {
+        self.config.faces.0.iter().any(|on| on == face)
     }
 
     /// The document of every face that is on, as `cairn openapi` prints it.
@@ -141,9 +156,13 @@ impl Cairn {
             None => "http://localhost:7700".to_owned(),
         };
         let origin = ascii_origin(&url).ok_or_else(|| StartError::BaseUrl(url.clone()))?;
-        let live = self.live(&url, &net_settings(&self.config, &self.engine))?;
+        let tokens = Arc::new(AccessTokens::new(self.engine.clone(), &url, ACCESS_TOKEN_S)?);
         let auth = Arc::new(Auth::new(self.engine.clone(), None, origin));
-        let routes = self.routes(&auth, live.as_ref(), &url, true);
+        let live = match self.is_on("live") {
+            true => Some(Live::start(self, &auth, tokens, &Settings::default())?),
+            false => None,
+        };
+        let routes = self.routes(&auth, live.as_ref(), &url, true)?;
         Ok(openapi::document(&routes, openapi::Part::All, &url))
     }
 
@@ -151,44 +170,25 @@ impl Cairn {
     fn routes(
         &self,
         auth: &Arc<Auth>,
-        live: Option<&LiveParts>,
+        live: Option<&Live>,
         url: &str,
         landing: bool,
-    ) -> Vec<crate::net::Route> {
-        let mut routes = self.face_routes(auth);
-        if let Some(parts) = live {
-            routes.extend(parts.routes(&self.engine, auth, &self.config));
-        }
+    ) -> Result<Vec<crate::net::Route>, RouteError> {
+        let mut routes = self.face_routes(auth, live)?;
         let (documents, assets) = (Arc::new(openapi::Documents::default()), Assets::embedded());
         routes.extend(openapi::routes(&documents, &assets));
         if landing {
             routes.extend(openapi::landing(&assets));
         }
         documents.fill(&routes, url);
-        routes
+        Ok(routes)
     }
 
-    fn has_face(&self, name: &str) -> bool {
-        self.config.faces.0.iter().any(|face| face == name)
-    }
-
-    /// The parts of the live protocol that run beside the server; absent when the face is off.
-    fn live(&self, url: &str, settings: &Settings) -> Result<Option<LiveParts>, StartError> {
-        if !self.has_face("live") {
-            return Ok(None);
-        }
-        let engine = &self.engine;
-        Ok(Some(LiveParts {
-            passwords: Arc::new(PasswordPool::start(Cost::STANDARD, engine.rng().clone())?),
-            tokens: Arc::new(AccessTokens::new(engine.clone(), url, ACCESS_TOKEN_S)?),
-            hub: Hub::start(engine.clone())?,
-            presence: Presence::start(engine.clock().clone())?,
-            rate: settings.rate.clone(),
-            shutdown: settings.shutdown.clone(),
-        }))
-    }
-
-    fn face_routes(&self, auth: &Arc<Auth>) -> Vec<crate::net::Route> {
+    fn face_routes(
+        &self,
+        auth: &Arc<Auth>,
+        live: Option<&Live>,
+    ) -> Result<Vec<crate::net::Route>, RouteError> {
         let engine = &self.engine;
         let health = Health {
             engine: engine.clone(),
@@ -198,11 +198,35 @@ impl Cairn {
             started_ms: engine.clock().now_ms(),
         };
         let mut routes = health_routes(&Arc::new(health));
-        if self.has_face("stack") {
+        if self.is_on("stack") {
             let face = StackFace { engine: engine.clone(), auth: Arc::clone(auth) };
             routes.extend(stack::routes(&Arc::new(face)));
         }
-        routes
+        if let Some(live) = live {
+            routes.extend(live::routes(&live.face)?);
+            routes.extend(live::streams::routes(&live.streams));
+        }
+        Ok(routes)
+    }
+
+    /// Without rules everybody who signed in may read and write every open collection (live 17.5).
+    fn warn_of_open_rules(&self) {
+        if self.engine.has_rules() {
+            return;
+        }
+        const SENTENCE: &str = "no rules document: whoever signs in may read and write every collection made through \
+            /api/data; PUT /api/admin/rules sets one";
+        // On loopback alone it is a note: whoever reaches it owns it, and a clean start has no warnings.
+        if self.config.is_loopback_only() {
+            tracing::info!("{SENTENCE}");
+        } else {
+            tracing::warn!("{SENTENCE}");
+        }
+        if self.config.anonymous != config::Anonymous::None {
+            tracing::warn!(
+                "the setting anonymous lets everybody in without signing in; it is for development"
+            );
+        }
     }
 
     /// Finishes what is queued and closes the file. Every clone of this and of its engine is of no use afterwards.
@@ -211,18 +235,22 @@ impl Cairn {
     }
 }
 
-/// What the live protocol needs beside the engine.
-struct LiveParts {
+/// The live face, with the threads it needs.
+struct Live {
+    face: Arc<LiveFace>,
+    streams: Arc<Streams>,
     passwords: Arc<PasswordPool>,
-    tokens: Arc<AccessTokens>,
-    hub: Hub,
-    presence: Presence,
-    rate: Rate,
-    shutdown: Shutdown,
 }
 
-impl LiveParts {
-    fn routes(&self, engine: &Engine, auth: &Arc<Auth>, config: &Config) -> Vec<crate::net::Route> {
+impl Live {
+    fn start(
+        cairn: &Cairn,
+        auth: &Arc<Auth>,
+        tokens: Arc<AccessTokens>,
+        net: &Settings,
+    ) -> Result<Self, StartError> {
+        let (engine, config) = (&cairn.engine, &cairn.config);
+        let passwords = Arc::new(PasswordPool::start(Cost::STANDARD, engine.rng().clone())?);
         let settings = AccountSettings {
             sign_up: match config.signup_rule() {
                 config::Signup::Open => SignUpPolicy::Open,
@@ -231,43 +259,50 @@ impl LiveParts {
             },
             ..AccountSettings::default()
         };
-        let accounts = Accounts::new(
-            engine.clone(),
-            Arc::clone(&self.passwords),
-            Arc::clone(&self.tokens),
-            settings,
-        );
-        let face = Arc::new(LiveFace {
+        let accounts = Accounts::new(engine.clone(), Arc::clone(&passwords), tokens, settings);
+        let face = LiveFace {
             engine: engine.clone(),
             accounts: Arc::new(accounts),
             auth: Arc::clone(auth),
-            rate: self.rate.clone(),
-            app_id: None,
-        });
+            rate: net.rate.clone(),
+            app_id: config.app_id.as_ref().map(|id| id.0.clone()),
+            hub: Hub::start(engine.clone())?,
+            statistics: Arc::new(Statistics::new(engine.clock().clone())),
+            limits: QueryLimits::default(),
+            started_ms: engine.clock().now_ms(),
+            dial: OnceLock::new(),
+        };
+        cairn.warn_of_open_rules();
+        let face = Arc::new(face);
         let streams = Streams::new(
             Arc::clone(&face),
-            self.hub.clone(),
-            self.presence.clone(),
-            self.shutdown.clone(),
+            face.hub.clone(),
+            Presence::start(engine.clock().clone())?,
+            net.shutdown.clone(),
             StreamTimes::default(),
         );
-        let mut routes = live::auth::routes(&face);
-        routes.extend(live::streams::routes(&streams));
-        routes
+        Ok(Self { face, streams, passwords })
     }
 
     fn stop(&self) {
-        self.hub.stop();
+        self.face.hub.stop();
         self.passwords.close();
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 
 /// A server that is answering.
 pub struct Serving {
+    // Dropped in this order: nobody asks any more when the threads behind the face end.
     server: Server,
     auth: Arc<Auth>,
-    live: Option<LiveParts>,
     url: String,
+    live: Option<Live>,
 }
 
 impl std::fmt::Debug for Serving {
@@ -303,11 +338,9 @@ impl Serving {
 
     /// Takes no more connections and lets requests finish, at most [`DRAIN_MAX`]. Returns whether all did. Blocks.
     pub fn stop(self) -> bool {
-        let drained = self.server.stop(DRAIN_MAX);
-        if let Some(live) = &self.live {
-            live.stop();
-        }
-        drained
+        let in_time = self.server.stop(DRAIN_MAX);
+        drop(self.live);
+        in_time
     }
 }
 
@@ -339,6 +372,11 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         content_bytes_max: usize::try_from(config.content_bytes_max.0).unwrap_or(usize::MAX),
         attachment_bytes_max: config.attachment_bytes_max.0,
         commons: config.commons,
+        anonymous: match config.anonymous {
+            config::Anonymous::None => AnonymousAccess::None,
+            config::Anonymous::Read => AnonymousAccess::Read,
+            config::Anonymous::Full => AnonymousAccess::Full,
+        },
         unreadable_as_missing: config.unreadable == config::Unreadable::NotFound,
         ..EngineOptions::default()
     }
@@ -370,8 +408,11 @@ fn net_settings(config: &Config, engine: &Engine) -> Settings {
 
 /// Settings that were given and that this program has no use for.
 pub fn idle_settings(config: &Config) -> Vec<&'static str> {
-    ["app", "signup", "anonymous"]
+    let live = config.faces.0.iter().any(|face| face == "live");
+    let of_live = ["signup", "anonymous", "app_id"].into_iter().filter(|_| !live);
+    ["app"]
         .into_iter()
+        .chain(of_live)
         .filter(|key| *config.origin(key) != Origin::Default)
         .collect()
 }
@@ -386,18 +427,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cairn = Cairn::open(folder.path().join("a.cairn")).unwrap();
         let auth = Arc::new(Auth::new(cairn.engine.clone(), None, "http://a".into()));
-        let live = cairn.live("http://localhost", &Settings::default()).unwrap();
-        let routes = cairn.routes(&auth, live.as_ref(), "http://localhost", true);
+        let tokens = AccessTokens::new(cairn.engine.clone(), "cairn", ACCESS_TOKEN_S).unwrap();
+        let live = Live::start(&cairn, &auth, Arc::new(tokens), &Settings::default()).unwrap();
+        let routes = cairn.routes(&auth, Some(&live), "http://localhost", true).unwrap();
         let router = Router::new(routes).unwrap();
-        assert!(router.routes().count() > 20);
+        assert!(router.routes().count() > 80);
         for route in router.routes() {
-            assert!(!route.doc.summary.is_empty(), "{route:?} has no summary");
+            assert!(!route.doc.summary.is_empty(), "{route:?} is not described");
             let says = !route.doc.replies.is_empty() || !route.doc.fails.is_empty();
             assert!(says, "{route:?} says no answer");
         }
         let document = cairn.openapi().unwrap();
         let paths = document["paths"].as_object().unwrap();
-        assert!(paths.contains_key("/records/{id}") && paths.contains_key("/_/openapi.json"));
+        assert!(paths.contains_key("/records/{id}") && paths.contains_key("/api/query"));
+        live.stop();
         cairn.close();
     }
 

@@ -62,7 +62,7 @@ impl Stage {
             .with_verifier(Box::new(tokens));
         let rate = Rate::new(engine.clock().clone(), RateLimits::none());
         let settings = Settings { rate: rate.clone(), workers: 2, ..Settings::default() };
-        let face = face(&engine, &accounts, auth, rate);
+        let face = face(&engine, &accounts, auth, rate, &hub);
         let streams = Streams::new(face, hub.clone(), presence, settings.shutdown.clone(), times);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -193,8 +193,20 @@ impl Drop for Stage {
     }
 }
 
-fn face(engine: &Engine, accounts: &Arc<Accounts>, auth: Auth, rate: Rate) -> Arc<LiveFace> {
+fn face(
+    engine: &Engine,
+    accounts: &Arc<Accounts>,
+    auth: Auth,
+    rate: Rate,
+    hub: &Hub,
+) -> Arc<LiveFace> {
+    let clock = engine.clock().clone();
     Arc::new(LiveFace {
+        hub: hub.clone(),
+        statistics: Arc::new(cairn::live::statistics::Statistics::new(clock)),
+        limits: cairn::faces::live::query_form::QueryLimits::default(),
+        started_ms: engine.clock().now_ms(),
+        dial: std::sync::OnceLock::new(),
         engine: engine.clone(),
         accounts: Arc::clone(accounts),
         auth: Arc::new(auth),
