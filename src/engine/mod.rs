@@ -33,7 +33,7 @@ pub use crate::store::{
 };
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::store::{self, Store};
@@ -94,7 +94,7 @@ pub(crate) struct Inner {
     options: EngineOptions,
     tokens: TokenCache,
     token_epoch: AtomicU64,
-    rights_epoch: AtomicU64,
+    timezone: Mutex<Option<setup::KnownTimezone>>,
 }
 
 impl Inner {
@@ -108,11 +108,11 @@ impl Inner {
 
     /// Called inside the unit that changes a grant, a group or a type: rights checked before are stale.
     fn rights_changed(&self) {
-        self.rights_epoch.fetch_add(1, Ordering::AcqRel);
+        self.store.rights_change();
     }
 
     fn rights_epoch(&self) -> u64 {
-        self.rights_epoch.load(Ordering::Acquire)
+        self.store.rights_changes()
     }
 
     /// Called after tokens were revoked.
@@ -144,7 +144,7 @@ impl Engine {
             options: options.clone(),
             tokens: TokenCache::default(),
             token_epoch: AtomicU64::new(0),
-            rights_epoch: AtomicU64::new(0),
+            timezone: Mutex::new(None),
         });
         setup::complete(&inner)?;
         Ok(Self { inner })

@@ -44,7 +44,7 @@ pub use error::{Result, StoreError};
 pub use find::{
     Bind, Direction, Find, IsDeadline, Related, Scope, SortKey, Span, ValueTest, json_bind,
 };
-pub use grant::GrantRow;
+pub use grant::{Given, GrantRow};
 pub use maintain::{Counts, Verification};
 pub use name::NameId;
 pub use open::{APPLICATION_ID, FORMAT, SCHEMA, check_file};
@@ -108,6 +108,7 @@ pub(crate) struct Shared {
     path: PathBuf,
     idle_readers: Mutex<Vec<Connection>>,
     names: name::Names,
+    rights: grant::Rights,
     types: RwLock<Arc<Types>>,
     last_tx: AtomicI64,
     clock: Clock,
@@ -138,6 +139,7 @@ impl Store {
             path: path.to_owned(),
             idle_readers: Mutex::new(Vec::new()),
             names: name::Names::default(),
+            rights: grant::Rights::default(),
             types: RwLock::new(Arc::new(types)),
             last_tx: AtomicI64::new(last_tx),
             clock: options.clock.clone(),
@@ -169,6 +171,16 @@ impl Store {
     /// The registered types as of the newest commit.
     pub fn types(&self) -> Arc<Types> {
         self.inner.shared.types()
+    }
+
+    /// Called inside a unit that changes who was given what: what is remembered of it is not used from here on.
+    pub fn rights_change(&self) {
+        self.inner.shared.rights.change();
+    }
+
+    /// How many such changes there were, those on their way included.
+    pub fn rights_changes(&self) -> u64 {
+        self.inner.shared.rights.begun()
     }
 
     /// Bytes of the write-ahead log right now.

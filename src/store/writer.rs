@@ -9,6 +9,7 @@
 //! W3. A unit without savepoint that fails after it wrote takes its whole batch back (it broke its promise to check first):
 //!     nothing half-written is ever committed.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, RwLock};
@@ -105,6 +106,25 @@ impl Unit<'_> {
         }
         run(self, "RELEASE step")?;
         result
+    }
+
+    /// As [`Unit::attempt`] for a step that checks everything before its first write: it costs no savepoint. Should it fail
+    /// after it wrote all the same, that is the outer error, with which the whole unit must end.
+    pub fn attempt_checked<T, E: From<StoreError>>(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<Result<T, E>, E> {
+        let written = self.connection.total_changes();
+        let (names, events) = (self.new_names.len(), self.events.len());
+        let result = step(self);
+        if result.is_err() {
+            if self.connection.total_changes() != written {
+                return result.map(Ok);
+            }
+            self.new_names.truncate(names);
+            self.events.truncate(events);
+        }
+        Ok(result)
     }
 
     /// The time of this unit, in milliseconds; never before that of an earlier unit.
@@ -315,6 +335,7 @@ impl Loop {
                 if !self.connection.is_autocommit() {
                     let _ = self.execute("ROLLBACK");
                 }
+                self.shared.rights.settle();
                 tracing::error!(%error, units = batch.answers.len(), "a commit failed and was taken back");
                 for (failed, answer) in batch.answers {
                     // A unit that was refused on its own keeps its own answer.
@@ -348,6 +369,9 @@ impl Loop {
                 connection: &self.connection,
                 shared: &self.shared,
                 types: batch.types.clone(),
+                in_writer: true,
+                rights_settled: None,
+                fixed: Cell::new(true),
             },
             tx: batch.last_tx + 1,
             at: self.last_at,
@@ -411,6 +435,7 @@ impl Loop {
             *self.shared.types.write().expect("no holder of this lock panics") = types;
         }
         self.shared.names.publish(batch.names);
+        self.shared.rights.settle();
         self.shared.last_tx.store(batch.last_tx, Ordering::Release);
         if !batch.events.is_empty() {
             let committed = Committed { last_tx: batch.last_tx, events: batch.events };

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use super::special::GROUP;
 use crate::engine::access::{Actions, NEVER_GRANTED};
 use crate::engine::error::Result;
 use crate::engine::links::{Association, stored_associations};
@@ -18,6 +19,11 @@ use crate::store::{
 
 /// The family whose records are grants.
 pub(crate) const GRANT: &str = "_grant";
+
+/// Whether a change of such a record changes what somebody was given.
+fn gives_rights(info: &TypeInfo) -> bool {
+    info.base == GRANT || info.base == GROUP
+}
 
 pub(crate) fn actor(unit: &mut Unit<'_>, caller: &Caller) -> Result<Actor> {
     let subject = caller.subject().map(|subject| unit.intern(subject)).transpose()?;
@@ -54,6 +60,8 @@ pub(crate) fn insert(
     }
     if info.base == GRANT {
         unit.set_grant(row.rid, grant_of(row, content).as_ref())?;
+    }
+    if gives_rights(info) {
         inner.rights_changed();
     }
     unit.append_change(row.rid, row.version, Op::Create, actor, None)?;
@@ -95,6 +103,8 @@ pub(crate) fn purge(
     }
     if info.base == GRANT {
         unit.set_grant(before.rid, None)?;
+    }
+    if gives_rights(&info) {
         inner.rights_changed();
     }
     if let Some(alias) = &before.alias {
@@ -142,6 +152,8 @@ fn derive(inner: &Inner, unit: &mut Unit<'_>, before: &RecordRow, after: &Record
         let content = parsed(after)?;
         let grant = if new.base == GRANT { grant_of(after, &content) } else { None };
         unit.set_grant(after.rid, grant.as_ref())?;
+    }
+    if gives_rights(&old) || gives_rights(&new) {
         inner.rights_changed();
     }
     Ok(())
