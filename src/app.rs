@@ -112,6 +112,9 @@ impl Cairn {
         };
         let router = Router::with_fallback(self.routes(&auth), public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
+        for runtime in server.runtimes() {
+            runtime.spawn(Engine::deliver_answers());
+        }
         Ok(Serving { server, auth, url })
     }
 

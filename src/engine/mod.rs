@@ -33,8 +33,8 @@ pub use crate::store::{
 };
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::store::{self, Store};
 use crate::util::clock::Clock;
@@ -264,6 +264,12 @@ impl Engine {
             let row = commands::existing(view, id)?;
             Ok(Access::new(view, self.owner(), who).decide(action, &row)?.into())
         })
+    }
+
+    /// While this future runs, writes that are asked for on its thread get their answers together (see
+    /// [`Store::deliver_answers`]).
+    pub async fn deliver_answers() {
+        Store::deliver_answers().await;
     }
 
     fn store(&self) -> &Store {

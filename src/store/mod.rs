@@ -28,6 +28,7 @@ mod meta;
 mod migrate;
 mod name;
 mod open;
+mod postbox;
 mod query_threads;
 mod record;
 mod search;
@@ -224,7 +225,7 @@ impl Store {
     {
         self.inner
             .writer
-            .submit(false, work)?
+            .submit(false, postbox::Postbox::own(), work)?
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
@@ -240,7 +241,7 @@ impl Store {
     {
         self.inner
             .writer
-            .submit(true, work)?
+            .submit(true, postbox::Postbox::own(), work)?
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
@@ -256,9 +257,15 @@ impl Store {
     {
         self.inner
             .writer
-            .submit(true, work)?
+            .submit(true, None, work)?
             .blocking_recv()
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// While this future runs, writes that are asked for on its thread get their answers a batch at a time. To be spawned once
+    /// on a runtime that runs on one thread; nothing depends on it but cost.
+    pub async fn deliver_answers() {
+        postbox::deliver().await;
     }
 
     /// Calls `listener` on the writer thread after each commit, before its units are answered. It must not block.

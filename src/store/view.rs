@@ -60,7 +60,8 @@ pub(crate) fn on_snapshot<T, E: From<StoreError>>(
     let rights_settled = shared.rights.settled();
     run("BEGIN")?;
     let fixed = Cell::new(false);
-    let result = work(&View { connection, shared, types: None, in_writer: false, rights_settled, fixed });
+    let result =
+        work(&View { connection, shared, types: None, in_writer: false, rights_settled, fixed });
     let ended = run("COMMIT");
     if ended.is_err() {
         // An interrupted statement can leave the transaction open; what it read is not used then.

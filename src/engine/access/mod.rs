@@ -23,7 +23,9 @@ use super::Caller;
 use super::error::{Error, Result};
 use super::links::{Permission, stored_associations, stored_permissions};
 use super::record::type_of;
-use crate::store::{AssociationKind, Given, GrantRow, RecordRow, Scope, StoreError, TypeRowId, View};
+use crate::store::{
+    AssociationKind, Given, GrantRow, RecordRow, Scope, StoreError, TypeRowId, View,
+};
 
 /// How a list is stored that makes a record public and nothing else.
 const PUBLIC: &str = r#"[{"access":"public"}]"#;
@@ -225,7 +227,9 @@ impl<'a> Access<'a> {
         }
         let rights = self.rights()?;
         let holds = |wanted: Actions| {
-            rights.subject_grants().any(|g| g.family == family && Actions::from_bits(g.actions).any(wanted))
+            rights
+                .subject_grants()
+                .any(|g| g.family == family && Actions::from_bits(g.actions).any(wanted))
         };
         if holds(verbs.any_record()) {
             return Ok(Some(Rule::Grant { family: family.to_owned(), own: false }));
