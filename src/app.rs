@@ -139,6 +139,9 @@ impl Cairn {
             // Set once, here.
             let _ = live.face.dial.set(server.dial());
         }
+        for runtime in server.runtimes() {
+            runtime.spawn(Engine::deliver_answers());
+        }
         Ok(Serving { server, auth, url, live })
     }
 

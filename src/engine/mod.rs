@@ -43,8 +43,8 @@ pub use crate::store::{
 };
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::schema::rules::AuthContext;
 use crate::store::{self, Store};
@@ -113,8 +113,8 @@ pub(crate) struct Inner {
     tokens: TokenCache,
     token_epoch: AtomicU64,
     sessions: Arc<SessionCache>,
-    rights_epoch: AtomicU64,
     rules: Arc<RuleBook>,
+    timezone: Mutex<Option<setup::KnownTimezone>>,
 }
 
 impl Inner {
@@ -148,11 +148,11 @@ impl Inner {
 
     /// Called inside the unit that changes a grant, a group or a type: rights checked before are stale.
     fn rights_changed(&self) {
-        self.rights_epoch.fetch_add(1, Ordering::AcqRel);
+        self.store.rights_change();
     }
 
     fn rights_epoch(&self) -> u64 {
-        self.rights_epoch.load(Ordering::Acquire)
+        self.store.rights_changes()
     }
 
     /// Called after tokens were revoked.
@@ -185,8 +185,8 @@ impl Engine {
             tokens: TokenCache::default(),
             token_epoch: AtomicU64::new(0),
             sessions: Arc::default(),
-            rights_epoch: AtomicU64::new(0),
             rules: Arc::new(RuleBook::new(options.anonymous)),
+            timezone: Mutex::new(None),
         });
         setup::complete(&inner)?;
         commands::load_rules(&inner)?;
@@ -326,6 +326,12 @@ impl Engine {
             let row = commands::existing(view, id)?;
             Ok(Access::new(&self.inner, view, who).decide(action, &row)?.into())
         })
+    }
+
+    /// While this future runs, writes that are asked for on its thread get their answers together (see
+    /// [`Store::deliver_answers`]).
+    pub async fn deliver_answers() {
+        Store::deliver_answers().await;
     }
 
     fn store(&self) -> &Store {

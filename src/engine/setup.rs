@@ -1,5 +1,7 @@
 //! What every stack has from its first start: an owner, the built-in types, the settings record, the owner's card.
 
+use std::sync::PoisonError;
+
 use serde_json::{Map, Value, json};
 
 use super::commands::accounts::{has_keys, make_keys};
@@ -128,7 +130,23 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
+/// The time zone in the settings record, and the newest unit when it was read: every client asks for it first.
+pub(super) type KnownTimezone = (i64, Option<String>);
+
 pub(super) fn timezone(inner: &Inner) -> Option<String> {
+    // Asked before the snapshot is opened: what is remembered is never older than it says.
+    let now = inner.store.last_tx();
+    if let Some((at, zone)) = &*inner.timezone.lock().unwrap_or_else(PoisonError::into_inner)
+        && *at == now
+    {
+        return zone.clone();
+    }
+    let zone = read_timezone(inner);
+    *inner.timezone.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, zone.clone()));
+    zone
+}
+
+fn read_timezone(inner: &Inner) -> Option<String> {
     let stored = inner.store.read(|view| -> Result<Option<String>> {
         let Some(rid) = view.rid_of_alias(FIXED_IDS, CONFIG_ID)? else { return Ok(None) };
         let Some(row) = view.record(rid)? else { return Ok(None) };

@@ -104,6 +104,54 @@ fn rights_hold_for_get_and_query_alike() {
     assert_eq!(explained.rule, Rule::PublicEntry);
 }
 
+/// What is remembered of grants and groups ends with the change that takes it away, whichever way that is done.
+#[test]
+fn remembered_rights_end_at_once() {
+    let s = Stack::new();
+    let owner = s.engine.owner_caller();
+    let guest = Caller::of("did:example:guest", "did:example:guest");
+    let member =
+        json!({ "kind": "relationship", "label": "member", "recordId": "did:example:guest" });
+    let group = s.create(&owner, "_group@1", json!({ "name": "g" })).unwrap();
+    let note = s.create(&owner, "com.example/note@1", json!({ "title": "a" })).unwrap();
+    let entry = json!({ "access": "group", "groupId": group.id, "read": true });
+    s.runtime.block_on(s.engine.set_permissions(&owner, &note.id, vec![entry], None)).unwrap();
+    let reads = || s.engine.get(&guest, &note.id, None).is_ok();
+    let refused = || {
+        // Twice: once from the file, once from memory. And a page agrees.
+        assert!(!reads() && !reads());
+        assert_eq!(s.ids(&guest, Query::default()), Vec::<String>::new());
+    };
+    let allowed = || {
+        assert!(reads() && reads());
+        assert_eq!(s.ids(&guest, Query::default()), std::slice::from_ref(&note.id));
+    };
+    refused();
+    s.runtime
+        .block_on(s.engine.associate(&owner, &group.id, object(member.clone()), None))
+        .unwrap();
+    allowed();
+    s.runtime.block_on(s.engine.delete(&owner, &group.id, None)).unwrap();
+    refused();
+    s.runtime.block_on(s.engine.undelete(&owner, &group.id, None)).unwrap();
+    allowed();
+    s.runtime.block_on(s.engine.dissociate(&owner, &group.id, object(member), None)).unwrap();
+    refused();
+    let grant = json!({
+        "typeId": "com.example/note", "actions": ["read-any"], "granteeEntityId": "did:example:guest"
+    });
+    let grant = s.create(&owner, "_grant@1", grant).unwrap();
+    allowed();
+    let less = object(json!({ "actions": ["create"] }));
+    s.runtime.block_on(s.engine.update(&owner, &grant.id, less, None)).unwrap();
+    refused();
+    let more = object(json!({ "actions": ["read-any"] }));
+    s.runtime.block_on(s.engine.update(&owner, &grant.id, more, None)).unwrap();
+    allowed();
+    s.runtime.block_on(s.engine.purge(&owner, &grant.id, None)).unwrap();
+    refused();
+}
+
 /// Equal bytes are stored once; a referenced file cannot go; an unfinished upload leaves nothing.
 #[test]
 fn files_come_and_go() {

@@ -136,6 +136,10 @@ pub(crate) fn add_filter(sql: &mut Sql, filter: &Filter, of: Option<&TypeInfo>) 
     for part in parts {
         if let Filter::Is(operand, test) = part {
             hint(sql, operand, test, of);
+            if let Some(condition) = hinted_text(sql, operand, test, of) {
+                sql.and(&condition);
+                continue;
+            }
         }
         let tests = part.tests();
         if tests <= budget && is_native(part) {
@@ -311,6 +315,23 @@ fn hint(sql: &mut Sql, operand: &Operand, test: &Test, of: Option<&TypeInfo>) {
         }
         _ => {}
     }
+}
+
+/// What is left to test of a text's equality beside its hint. The hint is exact but where SQLite cut a text at a NUL, and
+/// where an array or an object is written like the text.
+fn hinted_text(
+    sql: &mut Sql,
+    operand: &Operand,
+    test: &Test,
+    of: Option<&TypeInfo>,
+) -> Option<String> {
+    let Test::Equal(Value::String(value)) = test else { return None };
+    indexed_field(operand, of?)?;
+    if value.contains('\0') || value.starts_with(['[', '{']) {
+        return None;
+    }
+    let exact = by_function(sql, &Filter::Is(operand.clone(), test.clone()));
+    Some(format!("(CASE WHEN instr(r.content, '{NUL}') > 0 THEN {exact} ELSE 1 END)"))
 }
 
 /// The smallest text above every text that begins with `prefix`.

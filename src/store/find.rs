@@ -615,8 +615,9 @@ impl Find {
                 }
                 (true, _, Some(expression)) => {
                     let expression = sql.text(&expression);
+                    // Not EXISTS: SQLite would turn that into a join and begin with all that match.
                     sql.and(&format!(
-                        "EXISTS (SELECT 1 FROM search WHERE search MATCH {expression} AND rowid = r.rid)"
+                        "(SELECT 1 FROM search WHERE search MATCH {expression} AND rowid = r.rid) IS NOT NULL"
                     ));
                 }
                 _ => {

@@ -31,6 +31,7 @@ mod mfa_challenge;
 mod migrate;
 mod name;
 mod open;
+mod postbox;
 mod query_threads;
 mod record;
 mod related;
@@ -52,7 +53,7 @@ pub use error::{Result, StoreError};
 pub use find::{
     Bind, Direction, Find, IsDeadline, Related, Scope, SortKey, Span, ValueTest, json_bind,
 };
-pub use grant::GrantRow;
+pub use grant::{Given, GrantRow};
 pub use idempotency::AnswerRow;
 pub use maintain::{Counts, Verification};
 pub use mfa_challenge::ChallengeRow;
@@ -121,6 +122,7 @@ pub(crate) struct Shared {
     path: PathBuf,
     idle_readers: Mutex<Vec<Connection>>,
     names: name::Names,
+    rights: grant::Rights,
     types: RwLock<Arc<Types>>,
     last_tx: AtomicI64,
     clock: Clock,
@@ -152,6 +154,7 @@ impl Store {
             path: path.to_owned(),
             idle_readers: Mutex::new(Vec::new()),
             names: name::Names::default(),
+            rights: grant::Rights::default(),
             types: RwLock::new(Arc::new(types)),
             last_tx: AtomicI64::new(last_tx),
             clock: options.clock.clone(),
@@ -191,6 +194,16 @@ impl Store {
     /// The registered types as of the newest commit.
     pub fn types(&self) -> Arc<Types> {
         self.inner.shared.types()
+    }
+
+    /// Called inside a unit that changes who was given what: what is remembered of it is not used from here on.
+    pub fn rights_change(&self) {
+        self.inner.shared.rights.change();
+    }
+
+    /// How many such changes there were, those on their way included.
+    pub fn rights_changes(&self) -> u64 {
+        self.inner.shared.rights.begun()
     }
 
     /// Bytes of the write-ahead log right now.
@@ -261,7 +274,7 @@ impl Store {
     {
         self.inner
             .writer
-            .submit(false, work)?
+            .submit(false, postbox::Postbox::own(), work)?
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
@@ -277,7 +290,7 @@ impl Store {
     {
         self.inner
             .writer
-            .submit(true, work)?
+            .submit(true, postbox::Postbox::own(), work)?
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
@@ -303,9 +316,15 @@ impl Store {
     {
         self.inner
             .writer
-            .submit(true, work)?
+            .submit(true, None, work)?
             .blocking_recv()
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+    }
+
+    /// While this future runs, writes that are asked for on its thread get their answers a batch at a time. To be spawned once
+    /// on a runtime that runs on one thread; nothing depends on it but cost.
+    pub async fn deliver_answers() {
+        postbox::deliver().await;
     }
 
     /// Calls `listener` on the writer thread after each commit, before its units are answered. It must not block.

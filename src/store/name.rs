@@ -57,7 +57,9 @@ impl View<'_> {
         let text: String = self
             .prepare("SELECT text FROM name WHERE id = ?1")?
             .query_row([id], |row| row.get(0))?;
-        Ok(Arc::from(text))
+        let text: Arc<str> = Arc::from(text);
+        self.remember(id, &text);
+        Ok(text)
     }
 
     /// The id of a text that has been interned, `None` when it never was.
@@ -65,10 +67,21 @@ impl View<'_> {
         if let Some(id) = self.shared.names.id_of(text) {
             return Ok(Some(id));
         }
-        Ok(self
+        let id: Option<NameId> = self
             .prepare("SELECT id FROM name WHERE text = ?1")?
             .query_row([text], |row| row.get(0))
-            .optional()?)
+            .optional()?;
+        if let Some(id) = id {
+            self.remember(id, &Arc::from(text));
+        }
+        Ok(id)
+    }
+
+    /// Keeps what a reader found: names never change. What the writer sees may be taken back yet.
+    fn remember(&self, id: NameId, text: &Arc<str>) {
+        if !self.in_writer {
+            self.shared.names.publish(vec![(id, Arc::clone(text))]);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Current states of records.
 
-use rusqlite::{OptionalExtension, Row, named_params};
+use rusqlite::{OptionalExtension, Row};
 
 use super::NameId;
 use super::error::Result;
@@ -62,14 +62,13 @@ const BY_ID: &str = "
 const INSERT: &str = "
     INSERT INTO record (rid, type, version, tx, created_at, updated_at, deleted_at, subject, principal, app, parent, alias,
                         permissions, associations, content)
-    VALUES (:rid, :type, :version, :tx, :created_at, :updated_at, :deleted_at, :subject, :principal, :app, :parent, :alias,
-            :permissions, :associations, :content)";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 
 const UPDATE: &str = "
     UPDATE record
-       SET type = :type, version = :version, tx = :tx, updated_at = :updated_at, deleted_at = :deleted_at, alias = :alias,
-           permissions = :permissions, associations = :associations, content = :content
-     WHERE rid = :rid";
+       SET type = ?2, version = ?3, tx = ?4, updated_at = ?5, deleted_at = ?6, alias = ?7, permissions = ?8,
+           associations = ?9, content = ?10
+     WHERE rid = ?1";
 
 const PAGE_OF_TYPE: &str = "
     SELECT r.rid, r.type, r.version, r.tx, r.created_at, r.updated_at, r.deleted_at, r.subject, r.principal, r.app,
@@ -90,7 +89,9 @@ const AFTER: &str = "
 
 impl View<'_> {
     pub fn record(&self, rid: i64) -> Result<Option<RecordRow>> {
-        Ok(self.prepare(BY_ID)?.query_row([rid], RecordRow::read).optional()?)
+        let row = self.prepare(BY_ID)?.query_row([rid], RecordRow::read).optional()?;
+        self.fixed.set(true);
+        Ok(row)
     }
 
     pub fn record_exists(&self, rid: i64) -> Result<bool> {
@@ -148,22 +149,40 @@ impl View<'_> {
 
 impl Unit<'_> {
     pub fn insert_record(&mut self, row: &RecordRow) -> Result<()> {
-        self.prepare(INSERT)?.execute(named_params! {
-            ":rid": row.rid, ":type": row.type_id, ":version": row.version, ":tx": row.tx,
-            ":created_at": row.created_at, ":updated_at": row.updated_at, ":deleted_at": row.deleted_at,
-            ":subject": row.subject, ":principal": row.principal, ":app": row.app, ":parent": row.parent,
-            ":alias": row.alias, ":permissions": row.permissions, ":associations": row.associations,
-            ":content": row.content,
-        })?;
+        // By position: finding fifteen parameters by name costs a microsecond.
+        self.prepare(INSERT)?.execute((
+            row.rid,
+            row.type_id,
+            row.version,
+            row.tx,
+            row.created_at,
+            row.updated_at,
+            row.deleted_at,
+            row.subject,
+            row.principal,
+            row.app,
+            &row.parent,
+            &row.alias,
+            &row.permissions,
+            &row.associations,
+            &row.content,
+        ))?;
         Ok(())
     }
 
     pub fn update_record(&mut self, row: &RecordRow) -> Result<()> {
-        self.prepare(UPDATE)?.execute(named_params! {
-            ":rid": row.rid, ":type": row.type_id, ":version": row.version, ":tx": row.tx,
-            ":updated_at": row.updated_at, ":deleted_at": row.deleted_at, ":alias": row.alias,
-            ":permissions": row.permissions, ":associations": row.associations, ":content": row.content,
-        })?;
+        self.prepare(UPDATE)?.execute((
+            row.rid,
+            row.type_id,
+            row.version,
+            row.tx,
+            row.updated_at,
+            row.deleted_at,
+            &row.alias,
+            &row.permissions,
+            &row.associations,
+            &row.content,
+        ))?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! One read snapshot, and everything that can be read from it. The methods sit in the files of their tables.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection};
@@ -13,11 +14,26 @@ pub struct View<'c> {
     pub(crate) shared: &'c Shared,
     /// In the writer: the types as this batch has changed them.
     pub(crate) types: Option<Arc<Types>>,
+    /// What is read may not be committed.
+    pub(crate) in_writer: bool,
+    /// How often rights had changed before the snapshot was opened, when that is known to be what it holds.
+    pub(crate) rights_settled: Option<u64>,
+    /// Something has been read: SQLite fixes a snapshot at the first read, not when it is opened.
+    pub(crate) fixed: Cell<bool>,
 }
 
 impl View<'_> {
     pub(crate) fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
         Ok(self.connection.prepare_cached(sql)?)
+    }
+
+    /// Makes sure that the snapshot is fixed.
+    pub(crate) fn fix(&self) -> Result<()> {
+        if !self.fixed.get() {
+            self.record_exists(0)?;
+            self.fixed.set(true);
+        }
+        Ok(())
     }
 
     /// The registered types.
@@ -41,8 +57,11 @@ pub(crate) fn on_snapshot<T, E: From<StoreError>>(
         connection.prepare_cached(sql)?.execute([])?;
         Ok(())
     };
+    let rights_settled = shared.rights.settled();
     run("BEGIN")?;
-    let result = work(&View { connection, shared, types: None });
+    let fixed = Cell::new(false);
+    let result =
+        work(&View { connection, shared, types: None, in_writer: false, rights_settled, fixed });
     let ended = run("COMMIT");
     if ended.is_err() {
         // An interrupted statement can leave the transaction open; what it read is not used then.

@@ -9,6 +9,7 @@
 //! W3. A unit without savepoint that fails after it wrote takes its whole batch back (it broke its promise to check first):
 //!     nothing half-written is ever committed.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, RwLock};
@@ -20,6 +21,7 @@ use tokio::sync::oneshot;
 use super::change::Op;
 use super::checkpoint::Signals;
 use super::error::{Result, StoreError};
+use super::postbox::{Letter, Postbox};
 use super::record::RecordRow;
 use super::types::Types;
 use super::view::View;
@@ -127,6 +129,25 @@ impl Unit<'_> {
         result
     }
 
+    /// As [`Unit::attempt`] for a step that checks everything before its first write: it costs no savepoint. Should it fail
+    /// after it wrote all the same, that is the outer error, with which the whole unit must end.
+    pub fn attempt_checked<T, E: From<StoreError>>(
+        &mut self,
+        step: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<Result<T, E>, E> {
+        let written = self.connection.total_changes();
+        let (names, events) = (self.new_names.len(), self.events.len());
+        let result = step(self);
+        if result.is_err() {
+            if self.connection.total_changes() != written {
+                return result.map(Ok);
+            }
+            self.new_names.truncate(names);
+            self.events.truncate(events);
+        }
+        Ok(result)
+    }
+
     /// The time of this unit, in milliseconds; never before that of an earlier unit.
     pub fn at(&self) -> i64 {
         self.at
@@ -142,8 +163,16 @@ struct Ran {
 
 type Work = Box<dyn FnOnce(&mut Unit<'_>) -> Ran + Send>;
 
+/// A unit on its way to the writer.
+struct Order {
+    several_steps: bool,
+    /// Where its answer goes; without one it is given on the writer's thread.
+    postbox: Option<Arc<Postbox>>,
+    work: Work,
+}
+
 enum Job {
-    Unit { several_steps: bool, work: Work },
+    Unit(Order),
     RestartLog,
     EmptyLog,
     Stop,
@@ -223,6 +252,7 @@ impl Writer {
     pub(crate) fn submit<T, E>(
         &self,
         several_steps: bool,
+        postbox: Option<Arc<Postbox>>,
         work: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
     ) -> Result<oneshot::Receiver<Result<T, E>>>
     where
@@ -245,7 +275,9 @@ impl Writer {
             });
             Ran { failed, answer }
         });
-        self.jobs.send(Job::Unit { several_steps, work }).map_err(|_| StoreError::Closed)?;
+        self.jobs
+            .send(Job::Unit(Order { several_steps, postbox, work }))
+            .map_err(|_| StoreError::Closed)?;
         Ok(receiver)
     }
 
@@ -267,10 +299,18 @@ struct Loop {
     last_at: i64,
 }
 
+/// An answer to be given when the batch is done.
+struct Owed {
+    /// The unit was refused on its own.
+    failed: bool,
+    postbox: Option<Arc<Postbox>>,
+    answer: Answer,
+}
+
 /// What a batch has done so far, published when it commits.
 #[derive(Default)]
 struct Batch {
-    answers: Vec<(bool, Answer)>,
+    answers: Vec<Owed>,
     types: Option<Arc<Types>>,
     names: Vec<(NameId, Arc<str>)>,
     events: Vec<Event>,
@@ -282,8 +322,8 @@ impl Loop {
     fn run(&mut self) {
         while let Ok(first) = self.queue.recv() {
             match first {
-                Job::Unit { several_steps, work } => {
-                    if !self.batch(several_steps, work) {
+                Job::Unit(order) => {
+                    if !self.batch(order) {
                         return;
                     }
                 }
@@ -307,19 +347,19 @@ impl Loop {
         }
     }
 
-    /// Runs a batch that starts with `work`. False when the writer must end.
-    fn batch(&mut self, several_steps: bool, work: Work) -> bool {
+    /// Runs a batch that starts with `first`. False when the writer must end.
+    fn batch(&mut self, first: Order) -> bool {
         let mut batch =
             Batch { last_tx: self.shared.last_tx.load(Ordering::Acquire), ..Batch::default() };
         let mut after = None;
         self.waiting.fetch_sub(1, Ordering::Relaxed);
         let result = self.execute("BEGIN IMMEDIATE").and_then(|()| {
-            self.unit(&mut batch, several_steps, work)?;
+            self.unit(&mut batch, first)?;
             while batch.answers.len() < BATCH_UNITS_MAX {
                 match self.queue.try_recv() {
-                    Ok(Job::Unit { several_steps, work }) => {
+                    Ok(Job::Unit(order)) => {
                         self.waiting.fetch_sub(1, Ordering::Relaxed);
-                        self.unit(&mut batch, several_steps, work)?;
+                        self.unit(&mut batch, order)?;
                     }
                     Ok(other) => {
                         after = Some(other);
@@ -336,10 +376,11 @@ impl Loop {
                 if !self.connection.is_autocommit() {
                     let _ = self.execute("ROLLBACK");
                 }
+                self.shared.rights.settle();
                 tracing::error!(%error, units = batch.answers.len(), "a commit failed and was taken back");
-                for (failed, answer) in batch.answers {
+                for owed in batch.answers {
                     // A unit that was refused on its own keeps its own answer.
-                    answer((!failed).then(|| same(&error)));
+                    (owed.answer)((!owed.failed).then(|| same(&error)));
                 }
             }
         }
@@ -358,7 +399,8 @@ impl Loop {
     }
 
     /// Runs one unit inside the open transaction. An error means the whole batch has to go.
-    fn unit(&mut self, batch: &mut Batch, several_steps: bool, work: Work) -> Result<()> {
+    fn unit(&mut self, batch: &mut Batch, order: Order) -> Result<()> {
+        let Order { several_steps, postbox, work } = order;
         self.last_at = self.last_at.max(self.shared.clock.now_ms());
         if several_steps {
             self.execute("SAVEPOINT unit")?;
@@ -369,6 +411,9 @@ impl Loop {
                 connection: &self.connection,
                 shared: &self.shared,
                 types: batch.types.clone(),
+                in_writer: true,
+                rights_settled: None,
+                fixed: Cell::new(true),
             },
             tx: batch.last_tx + 1,
             at: self.last_at,
@@ -398,12 +443,12 @@ impl Loop {
         };
         if self.connection.is_autocommit() {
             // SQLite takes the whole transaction back by itself when the disk is full or fails.
-            batch.answers.push((false, ran.answer));
+            batch.answers.push(Owed { failed: false, postbox, answer: ran.answer });
             return Err(StoreError::Full);
         }
         if ran.failed {
             let dirty = self.connection.total_changes() != written;
-            batch.answers.push((true, ran.answer));
+            batch.answers.push(Owed { failed: true, postbox, answer: ran.answer });
             if several_steps {
                 self.execute("ROLLBACK TO unit")?;
                 self.execute("RELEASE unit")?;
@@ -415,7 +460,7 @@ impl Loop {
         if several_steps {
             self.execute("RELEASE unit")?;
         }
-        batch.answers.push((false, ran.answer));
+        batch.answers.push(Owed { failed: false, postbox, answer: ran.answer });
         if tx_used {
             batch.last_tx = tx;
         }
@@ -434,6 +479,7 @@ impl Loop {
             *self.shared.types.write().expect("no holder of this lock panics") = types;
         }
         self.shared.names.publish(batch.names);
+        self.shared.rights.settle();
         self.shared.last_tx.store(batch.last_tx, Ordering::Release);
         for work in batch.afterwards {
             work();
@@ -446,8 +492,21 @@ impl Loop {
                 listener(&committed);
             }
         }
-        for (_, answer) in batch.answers {
-            answer(None);
+        // One piece of post for each thread that waits.
+        let mut post: Vec<(Arc<Postbox>, Vec<Letter>)> = Vec::new();
+        for Owed { postbox, answer, .. } in batch.answers {
+            let Some(postbox) = postbox else {
+                answer(None);
+                continue;
+            };
+            let letter: Letter = Box::new(move || answer(None));
+            match post.iter_mut().find(|(to, _)| Arc::ptr_eq(to, &postbox)) {
+                Some((_, letters)) => letters.push(letter),
+                None => post.push((postbox, vec![letter])),
+            }
+        }
+        for (to, letters) in post {
+            to.post(letters);
         }
     }
 

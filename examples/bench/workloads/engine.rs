@@ -81,6 +81,8 @@ fn inserts(bench: &Bench, runtime: &tokio::runtime::Runtime, contents: &[Content
     let dir = tempfile::tempdir_in(&bench.options.dir)?;
     let (engine, owner) = open(runtime, dir.path())?;
     let tasks = tokio::task::LocalSet::new();
+    let _inside = runtime.enter();
+    tokio::spawn(Engine::deliver_answers());
     let count = Rc::new(Cell::new(0_usize));
     let error = Rc::new(Cell::new(None));
     let end = Instant::now() + bench.options.measure;

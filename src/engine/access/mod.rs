@@ -6,7 +6,8 @@
 //! Invariants
 //! A1. Nothing is allowed that no rule allows.
 //! A2. [`Access::may`] over a record and [`Access::scope`] over a query agree (a property test compares them).
-//! A3. Rights are read on the snapshot, or in the unit, they are used in; nothing is remembered between requests.
+//! A3. Rights are those of the snapshot, or of the unit, they are used in; what the store remembers of them is exactly that
+//!     (`store::grant`, G1).
 
 mod actions;
 mod live;
@@ -15,6 +16,7 @@ mod rule_book;
 
 use std::cell::OnceCell;
 use std::fmt;
+use std::sync::Arc;
 
 pub(crate) use actions::{Actions, NEVER_GRANTED};
 pub use live::{AnonymousAccess, RuleSet};
@@ -29,8 +31,12 @@ use super::rows::entity_of;
 use super::{Caller, Inner};
 use crate::schema::filter::Filter;
 use crate::schema::rules::{Decision as RowDecision, Operation};
-use crate::store::{AssociationKind, GrantRow, RecordRow, Scope, StoreError, TypeRowId, View};
-use crate::util::id::RecordId;
+use crate::store::{
+    AssociationKind, Given, GrantRow, RecordRow, Scope, StoreError, TypeRowId, View,
+};
+
+/// How a list is stored that makes a record public and nothing else.
+const PUBLIC: &str = r#"[{"access":"public"}]"#;
 
 /// What somebody wants to do with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,11 +180,22 @@ impl From<Rule> for Decision {
 }
 
 /// What a requester has been given, beside what records say themselves.
+#[derive(Default)]
 struct Rights {
-    subject_grants: Vec<GrantRow>,
-    principal_grants: Vec<GrantRow>,
+    subject: Arc<Given>,
+    everybody: Arc<Given>,
+    principal: Arc<Given>,
+}
+
+impl Rights {
+    fn subject_grants(&self) -> impl Iterator<Item = &GrantRow> {
+        self.subject.grants.iter().chain(&self.everybody.grants)
+    }
+
     /// Groups of the subject: record id as text, and whether as admin.
-    groups: Vec<(String, bool)>,
+    fn groups(&self) -> &[(String, bool)] {
+        &self.subject.groups
+    }
 }
 
 /// The rights of one requester on one snapshot.
@@ -213,21 +230,14 @@ impl<'a> Access<'a> {
         if let Some(rights) = self.rights.get() {
             return Ok(rights);
         }
-        let mut rights =
-            Rights { subject_grants: Vec::new(), principal_grants: Vec::new(), groups: Vec::new() };
+        let mut rights = Rights::default();
         if let (Some(principal), Some(subject)) = (self.caller.principal(), self.caller.subject()) {
             if !self.subject_is_owner() {
-                rights.subject_grants = self.view.grants_to(subject)?;
-                rights.subject_grants.extend(self.view.default_grants()?);
-                rights.groups = self
-                    .view
-                    .groups_of(subject)?
-                    .into_iter()
-                    .filter_map(|(rid, admin)| Some((RecordId::from_i64(rid)?.to_string(), admin)))
-                    .collect();
+                rights.subject = self.view.given_to(subject)?;
+                rights.everybody = self.view.given_to_all()?;
             }
             if !self.principal_is_free() {
-                rights.principal_grants = self.view.grants_to(principal)?;
+                rights.principal = self.view.given_to(principal)?;
             }
         }
         Ok(self.rights.get_or_init(|| rights))
@@ -237,9 +247,11 @@ impl<'a> Access<'a> {
         if NEVER_GRANTED.contains(&family) {
             return Ok(None);
         }
-        let grants = &self.rights()?.subject_grants;
+        let rights = self.rights()?;
         let holds = |wanted: Actions| {
-            grants.iter().any(|g| g.family == family && Actions::from_bits(g.actions).any(wanted))
+            rights
+                .subject_grants()
+                .any(|g| g.family == family && Actions::from_bits(g.actions).any(wanted))
         };
         if holds(verbs.any_record()) {
             return Ok(Some(Rule::Grant { family: family.to_owned(), own: false }));
@@ -258,7 +270,8 @@ impl<'a> Access<'a> {
         }
         Ok(self
             .rights()?
-            .principal_grants
+            .principal
+            .grants
             .iter()
             .any(|g| g.family == family && Actions::from_bits(g.actions).any(verbs)))
     }
@@ -275,6 +288,9 @@ impl<'a> Access<'a> {
         if self.subject_is_owner() {
             return Ok(Some(Rule::SubjectIsOwner));
         }
+        if !write && row.permissions.as_deref() == Some(PUBLIC) {
+            return Ok(Some(Rule::PublicEntry)); // By far the most frequent list: not parsed.
+        }
         for entry in stored_permissions(row.permissions.as_deref()) {
             let rule = match entry {
                 Permission::Public if !write => Rule::PublicEntry,
@@ -288,7 +304,7 @@ impl<'a> Access<'a> {
                     if (if write { may_write } else { read })
                         && self
                             .rights()?
-                            .groups
+                            .groups()
                             .iter()
                             .any(|(id, admin)| *id == group && (*admin || !admins_only)) =>
                 {
@@ -459,7 +475,7 @@ impl<'a> Access<'a> {
             types.family(family).to_vec()
         };
         let rights = self.rights()?;
-        for grant in &rights.subject_grants {
+        for grant in rights.subject_grants() {
             let actions = Actions::from_bits(grant.actions);
             if actions.any(verbs.any_record()) {
                 scope.any_types.extend(rows_of(&grant.family));
@@ -470,7 +486,7 @@ impl<'a> Access<'a> {
         if let Some(subject) = self.caller.subject() {
             scope.subject_name = self.view.name_id(subject)?;
         }
-        for (group, admin) in &rights.groups {
+        for (group, admin) in rights.groups() {
             scope.groups.push(group.clone());
             if *admin {
                 scope.admin_groups.push(group.clone());
@@ -478,7 +494,7 @@ impl<'a> Access<'a> {
         }
         if !self.principal_is_free() {
             let mut free = Vec::new();
-            for grant in &rights.principal_grants {
+            for grant in &rights.principal.grants {
                 if Actions::from_bits(grant.actions).any(verbs) {
                     free.extend(rows_of(&grant.family));
                 }

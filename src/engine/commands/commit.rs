@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::special::{RULES, USER};
+use super::special::{GROUP, RULES, USER};
 use super::{accounts, rules};
 use crate::engine::access::{Actions, NEVER_GRANTED};
 use crate::engine::error::Result;
@@ -20,6 +20,11 @@ use crate::store::{
 
 /// The family whose records are grants.
 pub(crate) const GRANT: &str = "_grant";
+
+/// Whether a change of such a record changes what somebody was given.
+fn gives_rights(info: &TypeInfo) -> bool {
+    info.base == GRANT || info.base == GROUP
+}
 
 pub(crate) fn actor(unit: &mut Unit<'_>, caller: &Caller) -> Result<Actor> {
     let subject = caller.subject().map(|subject| unit.intern(subject)).transpose()?;
@@ -56,6 +61,8 @@ pub(crate) fn insert(
     }
     if info.base == GRANT {
         unit.set_grant(row.rid, grant_of(row, content).as_ref())?;
+    }
+    if gives_rights(info) {
         inner.rights_changed();
     }
     if info.base == RULES {
@@ -100,6 +107,8 @@ pub(crate) fn purge(
     }
     if info.base == GRANT {
         unit.set_grant(before.rid, None)?;
+    }
+    if gives_rights(&info) {
         inner.rights_changed();
     }
     if info.base == USER {
@@ -153,6 +162,8 @@ fn derive(inner: &Inner, unit: &mut Unit<'_>, before: &RecordRow, after: &Record
         let content = parsed(after)?;
         let grant = if new.base == GRANT { grant_of(after, &content) } else { None };
         unit.set_grant(after.rid, grant.as_ref())?;
+    }
+    if gives_rights(&old) || gives_rights(&new) {
         inner.rights_changed();
     }
     if old.base == USER || new.base == USER {

@@ -14,7 +14,7 @@ use crate::engine::links::{
     associations_text, parse_associations, parse_permissions, permissions_text,
 };
 use crate::engine::record::{CONFIG_ID, is_fixed, rid_of};
-use crate::engine::{Engine, Inner, Record, Snapshot};
+use crate::engine::{Caller, Engine, Inner, Record, Snapshot};
 use crate::schema::words;
 use crate::store::{Actor, BlobRow, FIXED_IDS, Op, RecordRow, TypeInfo, Unit};
 use crate::util::id::RecordId;
@@ -72,10 +72,17 @@ impl Engine {
         let inner = Arc::clone(&self.inner);
         self.store()
             .write_several(move |unit| {
-                let results = rows
-                    .into_iter()
-                    .map(|row| unit.attempt(|unit| import_one(&inner, unit, row)))
-                    .collect();
+                let owner = inner.owner_caller();
+                let mut results = Vec::with_capacity(rows.len());
+                for row in rows {
+                    // A chosen id can be taken, which is seen only as it is stored.
+                    let checked = row.alias.is_none() && row.exact.is_none();
+                    let step = |unit: &mut Unit<'_>| import_one(&inner, unit, &owner, row);
+                    results.push(match checked {
+                        true => unit.attempt_checked(step)?,
+                        false => unit.attempt(step),
+                    });
+                }
                 if let Some((key, value)) = mark {
                     unit.set_meta_text(&format!("{MARK}{key}"), &value)?;
                 }
@@ -123,13 +130,17 @@ impl Engine {
     }
 }
 
-fn import_one(inner: &Inner, unit: &mut Unit<'_>, row: ImportRecord) -> Result<String> {
+fn import_one(
+    inner: &Inner,
+    unit: &mut Unit<'_>,
+    owner: &Caller,
+    row: ImportRecord,
+) -> Result<String> {
     if let Some(exact) = row.exact {
         return import_exact(inner, unit, row.record, row.created_at, row.alias, exact);
     }
-    let owner = inner.owner_caller();
-    let prepared = prepare_on(inner, unit, &owner, row.record, Source::Request)?;
-    let mut stored = store_prepared(inner, unit, &owner, prepared)?;
+    let prepared = prepare_on(inner, unit, owner, row.record, Source::Request)?;
+    let mut stored = store_prepared(inner, unit, owner, prepared)?;
     if row.created_at.is_some() || row.alias.is_some() {
         stored.created_at = row.created_at.unwrap_or(stored.created_at);
         stored.updated_at = stored.created_at;
