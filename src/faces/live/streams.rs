@@ -335,9 +335,9 @@ fn value_row(value: &Value) -> Row {
 }
 
 fn updated_value(value: &Value) -> Diff {
-    let row = Arc::new(value_row(value));
     let changes = value_row(value);
-    Diff { updated: vec![Updated { row, changes }], ..Diff::default() }
+    let row = Arc::new(changes.clone());
+    Diff { updated: vec![Updated { was: Arc::default(), row, changes }], ..Diff::default() }
 }
 
 /// A difference as several that each make a message of bounded size; a single row may still be larger.
