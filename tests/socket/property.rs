@@ -28,6 +28,22 @@ enum Write {
     Note(usize, i64),
     Share(usize, bool),
     DeleteNote(usize),
+    /// Other rules.
+    Rules(usize),
+}
+
+/// Rules that let everybody write, and hide rows or fields.
+fn rules(which: usize) -> Option<Map<String, Value>> {
+    let open =
+        |read: Value| json!({ "read": read, "create": true, "update": true, "delete": true });
+    let of_t = match which {
+        0 => return None,
+        1 => json!({ "$where": { "a": { "$gte": 1 } } }),
+        2 => json!({ "allow": true, "fields": { "c": { "$where": { "a": 1 } } } }),
+        _ => json!({ "$where": { "$or": [{ "b": 0 }, { "id": "$auth.userId" }] } }),
+    };
+    let document = json!({ "version": 1, "entities": { "t": open(of_t), "*": open(json!(true)) } });
+    document.as_object().cloned()
 }
 
 fn write() -> impl Strategy<Value = Write> {
@@ -40,6 +56,7 @@ fn write() -> impl Strategy<Value = Write> {
         1 => (0..NOTES, 0..4_i64).prop_map(|(note, n)| Write::Note(note, n)),
         2 => (0..NOTES, proptest::bool::ANY).prop_map(|(note, open)| Write::Share(note, open)),
         1 => (0..NOTES).prop_map(Write::DeleteNote),
+        1 => (0..4_usize).prop_map(Write::Rules),
     ]
 }
 
@@ -240,6 +257,9 @@ impl World {
                                     "level": "read" });
                 let entries = if *open { vec![entry] } else { Vec::new() };
                 self.runtime.block_on(engine.set_permissions(&owner, id, entries, None)).unwrap();
+            }
+            Write::Rules(which) => {
+                self.runtime.block_on(engine.set_rules(&owner, rules(*which))).unwrap();
             }
             Write::DeleteNote(place) => {
                 let Some(id) = self.notes[*place].take() else { return };

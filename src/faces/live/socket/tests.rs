@@ -1,7 +1,7 @@
 //! The conversation over a transport in memory, whose queue is full when a test says so.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::{Notify, mpsc};
@@ -15,9 +15,11 @@ use crate::auth::password_pool::PasswordPool;
 use crate::crypto::password::Cost;
 use crate::engine::{Engine, EngineOptions, RowOp, Verb};
 use crate::faces::live::http::LiveFace;
+use crate::faces::live::query_form::QueryLimits;
 use crate::faces::live::streams::StreamTimes;
 use crate::live::Hub;
 use crate::live::presence::Presence;
+use crate::live::statistics::Statistics;
 use crate::net::{Rate, RateLimits, Shutdown};
 use crate::util::rng::Rng;
 
@@ -129,9 +131,14 @@ impl Stage {
             auth: Arc::new(auth),
             rate: Rate::new(engine.clock().clone(), RateLimits::none()),
             app_id: None,
+            hub,
+            statistics: Arc::new(Statistics::new(engine.clock().clone())),
+            limits: QueryLimits::default(),
+            started_ms: 0,
+            dial: OnceLock::new(),
         };
         let times = StreamTimes::default();
-        let streams = Streams::new(Arc::new(face), hub, presence, Shutdown::new(), times);
+        let streams = Streams::new(Arc::new(face), presence, Shutdown::new(), times);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { engine, streams, runtime, _folder: folder }
     }
@@ -164,7 +171,7 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        self.streams.hub.stop();
+        self.streams.face.hub.stop();
         self.engine.close();
     }
 }
