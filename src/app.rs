@@ -277,13 +277,9 @@ impl Live {
         };
         cairn.warn_of_open_rules();
         let face = Arc::new(face);
-        let streams = Streams::new(
-            Arc::clone(&face),
-            face.hub.clone(),
-            Presence::start(engine.clock().clone())?,
-            net.shutdown.clone(),
-            StreamTimes::default(),
-        );
+        let presence = Presence::start(engine.clock().clone())?;
+        let times = StreamTimes::default();
+        let streams = Streams::new(Arc::clone(&face), presence, net.shutdown.clone(), times);
         Ok(Self { face, streams, passwords })
     }
 

@@ -25,6 +25,8 @@ pub type Row = Map<String, Value>;
 /// A row in both results that differs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Updated {
+    /// The row before the change.
+    pub was: Arc<Row>,
     /// The row after the change.
     pub row: Arc<Row>,
     /// `id`, the fields whose value changed, and `$unset` with the names of those that vanished.
@@ -41,9 +43,6 @@ pub struct Diff {
     pub removed: Vec<Arc<Row>>,
     /// The ids of the whole new window; present when its membership or sequence changed.
     pub order: Option<Vec<String>>,
-    /// Of a joined difference: fields of removed rows that had changed before the rows went, so that the client holds other
-    /// values than `removed` shows. Kept for joining further.
-    pub touched: Vec<(String, Vec<String>)>,
 }
 
 /// Whether a query's result has an order that clients must be told.
@@ -74,7 +73,8 @@ pub fn diff(old: &[Arc<Row>], new: &[Arc<Row>], shape: Shape) -> Option<Diff> {
             Some(was) if Arc::ptr_eq(was, row) => {}
             Some(was) => {
                 if let Some(changes) = row_changes(was, row) {
-                    diff.updated.push(Updated { row: Arc::clone(row), changes });
+                    let (was, row) = (Arc::clone(was), Arc::clone(row));
+                    diff.updated.push(Updated { was, row, changes });
                 }
             }
         }

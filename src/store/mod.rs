@@ -300,7 +300,7 @@ impl Store {
         &self,
         work: impl FnOnce(&mut Unit<'_>) -> Result<(), StoreError> + Send + 'static,
     ) {
-        if let Err(error) = self.inner.writer.submit(false, work) {
+        if let Err(error) = self.inner.writer.submit(false, None, work) {
             tracing::debug!(%error, "a note was not written");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cairn::auth::Auth;
@@ -14,9 +14,11 @@ use cairn::engine::accounts::{Device, Terms};
 use cairn::engine::{Caller, Engine, EngineOptions, NewRecord, NewTypeInput, RowOp, Verb};
 use cairn::faces::Envelopes;
 use cairn::faces::live::http::LiveFace;
+use cairn::faces::live::query_form::QueryLimits;
 use cairn::faces::live::streams::{StreamTimes, Streams, routes};
 use cairn::live::Hub;
 use cairn::live::presence::Presence;
+use cairn::live::statistics::Statistics;
 use cairn::net::{Rate, RateLimits, Router, Server, Settings};
 use cairn::util::rng::Rng;
 use serde_json::{Map, Value, json};
@@ -62,8 +64,8 @@ impl Stage {
             .with_verifier(Box::new(tokens));
         let rate = Rate::new(engine.clock().clone(), RateLimits::none());
         let settings = Settings { rate: rate.clone(), workers: 2, ..Settings::default() };
-        let face = face(&engine, &accounts, auth, rate, &hub);
-        let streams = Streams::new(face, hub.clone(), presence, settings.shutdown.clone(), times);
+        let face = face(&engine, &hub, &accounts, auth, rate);
+        let streams = Streams::new(face, presence, settings.shutdown.clone(), times);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new(routes(&streams)).unwrap();
@@ -195,22 +197,21 @@ impl Drop for Stage {
 
 fn face(
     engine: &Engine,
+    hub: &Hub,
     accounts: &Arc<Accounts>,
     auth: Auth,
     rate: Rate,
-    hub: &Hub,
 ) -> Arc<LiveFace> {
-    let clock = engine.clock().clone();
     Arc::new(LiveFace {
-        hub: hub.clone(),
-        statistics: Arc::new(cairn::live::statistics::Statistics::new(clock)),
-        limits: cairn::faces::live::query_form::QueryLimits::default(),
-        started_ms: engine.clock().now_ms(),
-        dial: std::sync::OnceLock::new(),
         engine: engine.clone(),
         accounts: Arc::clone(accounts),
         auth: Arc::new(auth),
         rate,
         app_id: None,
+        hub: hub.clone(),
+        statistics: Arc::new(Statistics::new(engine.clock().clone())),
+        limits: QueryLimits::default(),
+        started_ms: engine.clock().now_ms(),
+        dial: OnceLock::new(),
     })
 }

@@ -16,8 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::errors::{Code, Failure};
 use super::http::{Asked, Intake, route};
 use super::messages;
-use super::streams::{Holder, Streams, complete, data_of, documented, keyed, query_of, renew, say};
-use super::transactions::refused;
+use super::streams::{Holder, Streams, complete, data_of, documented, keyed, refused, renew, say};
 use crate::live::inbox::{Inbox, Item, Key};
 use crate::live::{Change, Delivery, RootRows, Subscription};
 use crate::net::{EventSender, Guard, Reply, Route, StreamEvent, event_stream};
@@ -36,10 +35,10 @@ pub(super) fn routes(cx: &Arc<Streams>) -> Vec<Route> {
     ] {
         let streams = Arc::clone(cx);
         let run = move |_, asked| start(Arc::clone(&streams), asked);
-        let intake = Intake { token_in_query: true, ..Intake::default() };
+        let intake = Intake { token_in_query: true, ..Intake::by_rules(0) };
         let text = json!({ "type": "string" });
         all.push(
-            route(&cx.face, (Method::GET, address), name, Guard::Required, intake, run)
+            route(&cx.face, (Method::GET, address), name, Guard::Optional, intake, run)
                 .summary("Follow a query: its result, then every change of it")
                 .query("q", text.clone(), "a query, as JSON")
                 .query("table", text.clone(), "a collection, in place of a query")
@@ -98,7 +97,7 @@ async fn start(cx: Arc<Streams>, asked: Asked) -> Result<Reply, Failure> {
                 .ok_or_else(|| Failure::invalid("since: must be a transaction number"))?,
         ),
     };
-    let query = query_of(&query)?;
+    let query = cx.query_of(&query)?;
     let token = asked.token().unwrap_or_default().to_owned();
     let mut holder = Holder::admitted(&cx, asked.who.clone(), &token);
     if !holder.is_good(&cx) {
@@ -107,7 +106,7 @@ async fn start(cx: Arc<Streams>, asked: Asked) -> Result<Reply, Failure> {
     let caller = &holder.caller;
     let inbox = Inbox::new();
     let sink = inbox.sink(KEY, style == Style::Updates);
-    let subscription = cx.hub.subscribe(caller, query.roots, since, sink).await;
+    let subscription = cx.hub().subscribe(caller, query.roots, since, sink).await;
     let subscription = subscription.map_err(|error| refused(caller, error))?;
     let first = timeout(cx.times.first_result, inbox.first(KEY)).await;
     let mut stream = Stream {

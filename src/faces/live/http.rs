@@ -216,7 +216,7 @@ where
             let answer = match admit(&cx, call, guard, intake, by_app, &mut taken).await {
                 Ok(asked) => {
                     let who = asked.who.clone();
-                    run(Arc::clone(&cx), asked).await.map_err(|failure| failure.seen_by(&who))
+                    run(cx, asked).await.map_err(|failure| failure.seen_by(&who))
                 }
                 Err(failure) => Err(failure),
             };

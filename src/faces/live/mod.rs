@@ -25,7 +25,6 @@ mod schemas;
 mod socket;
 pub mod sql_text;
 pub mod streams;
-pub mod transactions;
 
 pub use crate::live::diff;
 pub use crate::schema::{fault, filter_form, names, rules};

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 use super::errors::Failure;
 use super::http::{Asked, Intake, reply, route};
-use super::streams::Streams;
-use super::transactions::refused;
+use super::streams::{Streams, refused};
 use crate::net::{Guard, Reply, Route};
 
 pub(super) fn routes(cx: &Arc<Streams>) -> Vec<Route> {
@@ -26,7 +25,7 @@ pub(super) fn routes(cx: &Arc<Streams>) -> Vec<Route> {
         let schema = json!({ "type": "object", "properties": {
             "room": { "type": "string" }, "peers": { "type": "array", "items": peer } } });
         all.push(
-            route(&cx.face, entry, name, Guard::Required, Intake::default(), run)
+            route(&cx.face, entry, name, Guard::Optional, Intake::by_rules(0), run)
                 .summary("Who is in a presence room")
                 .reply(200, schema)
                 .fails(&[401, 403]),

@@ -16,7 +16,7 @@ use super::errors::{Code, Failure};
 use super::fault::Detail;
 use super::http::LiveFace;
 use super::messages::{self, Dialect, ErrorText};
-use super::query_form::{QueryLimits, parse_query};
+use super::query_form::parse_query;
 use crate::engine::tree::Root;
 use crate::engine::{Caller, Engine, RootValue};
 use crate::live::diff::{Diff, Row, Updated};
@@ -64,7 +64,6 @@ impl Default for StreamTimes {
 /// What streams work with.
 pub struct Streams {
     pub face: Arc<LiveFace>,
-    pub hub: Hub,
     pub presence: Presence,
     pub times: StreamTimes,
     /// Streams end when the server stops.
@@ -77,17 +76,27 @@ impl Streams {
     #[must_use]
     pub fn new(
         face: Arc<LiveFace>,
-        hub: Hub,
         presence: Presence,
         shutdown: Shutdown,
         times: StreamTimes,
     ) -> Arc<Self> {
         let commits = face.engine.commits();
-        Arc::new(Self { face, hub, presence, times, shutdown, commits })
+        Arc::new(Self { face, presence, times, shutdown, commits })
     }
 
     pub(super) fn engine(&self) -> &Engine {
         &self.face.engine
+    }
+
+    pub(super) fn hub(&self) -> &Hub {
+        &self.face.hub
+    }
+
+    /// Reads a query in any spelling.
+    pub(super) fn query_of(&self, query: &Value) -> Result<Asked, Failure> {
+        let query = parse_query(query, self.face.limits)?;
+        let entities = query.roots.iter().map(|root| root.entity.clone()).collect();
+        Ok(Asked { roots: Arc::new(query.roots), entities })
     }
 }
 
@@ -128,6 +137,9 @@ impl Holder {
 
     /// Somebody whose request was let in; `token` is what it came with. Look at once whether it is good.
     pub(super) fn admitted(cx: &Streams, caller: Caller, token: &str) -> Self {
+        if caller.is_anonymous() {
+            return Self::nobody();
+        }
         Self::new(cx, caller, token, cx.engine().session_changes())
     }
 
@@ -196,15 +208,12 @@ impl Holder {
 /// A subscription's query.
 pub(super) struct Asked {
     pub(super) roots: Arc<Vec<Root>>,
-    /// More than one: results are keyed by entity.
     pub(super) entities: Box<[String]>,
 }
 
-/// Reads a query in any spelling.
-pub(super) fn query_of(query: &Value) -> Result<Asked, Failure> {
-    let query = parse_query(query, QueryLimits::default())?;
-    let entities = query.roots.iter().map(|root| root.entity.clone()).collect();
-    Ok(Asked { roots: Arc::new(query.roots), entities })
+/// An error of the engine as the caller may know it.
+pub(super) fn refused(caller: &Caller, error: crate::engine::Error) -> Failure {
+    Failure::from(error).seen_by(caller)
 }
 
 /// A failure as messages say it; what is unexpected goes to the log under `report`.
@@ -335,9 +344,9 @@ fn value_row(value: &Value) -> Row {
 }
 
 fn updated_value(value: &Value) -> Diff {
-    let row = Arc::new(value_row(value));
     let changes = value_row(value);
-    Diff { updated: vec![Updated { row, changes }], ..Diff::default() }
+    let row = Arc::new(changes.clone());
+    Diff { updated: vec![Updated { was: Arc::default(), row, changes }], ..Diff::default() }
 }
 
 /// A difference as several that each make a message of bounded size; a single row may still be larger.

@@ -23,11 +23,12 @@ use crate::faces::live::errors::{Code, Failure};
 use crate::faces::live::messages::{
     self, Codec, Dialect, ErrorText, Message, MessageFault, PresenceChange, Request,
 };
+use crate::faces::live::mutate::{Refused, failure_of, results, split};
+use crate::faces::live::mutate_form::parse_ops;
 use crate::faces::live::streams::{
-    Holder, Streams, complete, data_of, data_of_answer, dialect_of, documented, keyed, query_of,
+    Holder, Streams, complete, data_of, data_of_answer, dialect_of, documented, keyed, refused,
     renew, say, short, short_initial,
 };
-use crate::faces::live::transactions::{refused, transact};
 use crate::live::inbox::{Inbox, Item, Key};
 use crate::live::presence::{Data, Member, News, Refusal, Write};
 use crate::live::{Change, Delivery, RootRows, Subscription};
@@ -206,6 +207,9 @@ impl<R: Incoming, S: Outgoing> Connection<R, S> {
         if self.greeted && holder.user_id != self.holder.user_id {
             return Err(self.shut_out(dialect, id, "The token is another user's"));
         }
+        if let Some(account) = holder.caller.account() {
+            self.cx.face.statistics.active(&account.user_id);
+        }
         self.holder = holder;
         self.last_dialect = dialect;
         let session = self.holder.caller.session().map(|session| &**session);
@@ -336,9 +340,8 @@ impl<R: Incoming, S: Outgoing> Connection<R, S> {
                 Err(failure) => self.refuse(dialect, id, &failure).await,
             },
             Request::Mutate { ops } => {
-                let done = transact(self.cx.engine(), &self.holder.caller, &ops).await;
-                let message = match done {
-                    Ok(done) => messages::mutate_ok(dialect, id, done.tx, done.results),
+                let message = match self.mutate(&ops).await {
+                    Ok((tx, results)) => messages::mutate_ok(dialect, id, tx, results),
                     Err(failure) => {
                         self.saying(&failure, |text| messages::mutate_error(dialect, id, text))
                     }
@@ -372,10 +375,23 @@ impl<R: Incoming, S: Outgoing> Connection<R, S> {
     }
 
     async fn query(&self, query: &Value) -> Result<(Value, i64), Failure> {
-        let caller = &self.holder.caller;
-        let answer = self.cx.engine().run_tree(caller, query_of(query)?.roots).await;
+        let (caller, started) = (&self.holder.caller, Instant::now());
+        let asked = self.cx.query_of(query)?;
+        let answer = self.cx.engine().run_tree(caller, asked.roots).await;
         let answer = answer.map_err(|error| refused(caller, error))?;
+        self.cx.face.statistics.query(started.elapsed());
         Ok((data_of_answer(answer.roots), answer.tx))
+    }
+
+    /// Applies operations as one transaction; its number and its results.
+    async fn mutate(&self, ops: &Value) -> Result<(i64, Value), Failure> {
+        let (caller, started) = (&self.holder.caller, Instant::now());
+        let (ops, verbs) = split(parse_ops(ops)?);
+        let done = self.cx.engine().mutate(caller, ops).await;
+        let done = done.map_err(|error| refused(caller, error))?;
+        let done = done.map_err(|failed| failure_of(failed, Refused::ByPlace, caller))?;
+        self.cx.face.statistics.mutation(started.elapsed());
+        Ok((done.tx, results(&verbs, done)))
     }
 
     /// Follows a query and tells its first result.
@@ -387,7 +403,7 @@ impl<R: Incoming, S: Outgoing> Connection<R, S> {
         query: &Value,
         since: Option<i64>,
     ) -> Result<Flow, Failure> {
-        let asked = query_of(query)?;
+        let asked = self.cx.query_of(query)?;
         self.end(|active| *active.name == *name);
         if self.active.len() >= SUBSCRIPTIONS_MAX {
             let message = format!("a connection may have {SUBSCRIPTIONS_MAX} live queries");
@@ -398,7 +414,7 @@ impl<R: Incoming, S: Outgoing> Connection<R, S> {
         let caller = self.holder.caller.clone();
         let sink = self.inbox.sink(key, dialect == Dialect::App);
         let first = async {
-            let subscription = self.cx.hub.subscribe(&caller, asked.roots, since, sink).await?;
+            let subscription = self.cx.hub().subscribe(&caller, asked.roots, since, sink).await?;
             match timeout(self.cx.times.first_result, self.inbox.first(key)).await {
                 Ok(Delivery::Failed(error)) => Err(error),
                 Ok(first) => Ok((subscription, first)),
