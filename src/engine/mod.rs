@@ -105,7 +105,6 @@ pub(crate) struct Inner {
     owner: Arc<str>,
     options: EngineOptions,
     tokens: TokenCache,
-    token_epoch: AtomicU64,
     sessions: Arc<SessionCache>,
     rights_epoch: AtomicU64,
     rules: RwLock<Arc<RuleSet>>,
@@ -149,16 +148,6 @@ impl Inner {
     fn rights_epoch(&self) -> u64 {
         self.rights_epoch.load(Ordering::Acquire)
     }
-
-    /// Called after tokens were revoked.
-    fn tokens_changed(&self) {
-        self.token_epoch.fetch_add(1, Ordering::AcqRel);
-        self.tokens.forget_all();
-    }
-
-    fn token_epoch(&self) -> u64 {
-        self.token_epoch.load(Ordering::Acquire)
-    }
 }
 
 impl Engine {
@@ -178,7 +167,6 @@ impl Engine {
             owner: Arc::from(owner),
             options: options.clone(),
             tokens: TokenCache::default(),
-            token_epoch: AtomicU64::new(0),
             sessions: Arc::default(),
             rights_epoch: AtomicU64::new(0),
             rules: RwLock::default(),
