@@ -44,7 +44,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 use crate::util::clock::Clock;
 use crate::util::id::{IdMint, RecordId};
 use crate::util::rng::Rng;
@@ -172,8 +172,26 @@ impl Engine {
             rules: RwLock::default(),
             rules_tx: AtomicI64::new(0),
         });
-        setup::complete(&inner)?;
+        if !inner.store.is_read_only() {
+            match setup::complete(&inner) {
+                Err(Error::Storage(StoreError::Damaged(reason))) => {
+                    inner.store.found_damaged(&reason);
+                }
+                other => other?,
+            }
+        }
         Ok(Self { inner })
+    }
+
+    /// Whether the file was found damaged when it was opened: what can be read is read, and nothing is written.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.store.is_read_only()
+    }
+
+    /// Resolves when the disk failed to keep what it was given: nothing is acknowledged any more, and whoever runs this
+    /// process should close the engine and end it, saying that it failed.
+    pub async fn unsafe_to_go_on(&self) {
+        self.inner.store.unsafe_to_go_on().await;
     }
 
     /// Finishes what is queued, empties the log, closes the file.
