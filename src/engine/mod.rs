@@ -29,7 +29,7 @@ pub use error::{Error, Kind, Result};
 pub use query::run::{RootValue, Shown, TreeAnswer};
 pub use query::tree;
 pub use query::watch::{Followed, Watch, Watched, value_key};
-pub use query::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
+pub use query::{PAGE_BYTES, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
 pub use record::{AsOf, CONFIG_ID, Record, Snapshot};
 pub use rows::{
     Idempotency, MutateError, Mutated, Outcome, Row, RowOp, RowResult, Status, USERS, Verb,

@@ -69,7 +69,7 @@ fn versions_are_kept_and_come_back() {
         s.runtime.block_on(s.engine.update(&owner, &made.id, Map::new(), Some(1))).unwrap_err();
     assert_eq!(stale.kind(), Kind::Stale);
     let versions: Vec<i64> =
-        s.engine.versions(&owner, &made.id).unwrap().iter().map(|v| v.version).collect();
+        s.engine.versions(&owner, &made.id, None).unwrap().0.iter().map(|v| v.version).collect();
     assert_eq!(versions, [1]);
     let back = run(s.engine.restore(&owner, &made.id, 1, None)).unwrap();
     assert_eq!((back.version, back.content.as_str()), (3, r#"{"title":"a","n":1}"#));
