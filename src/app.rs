@@ -13,13 +13,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::access_token::{ACCESS_TOKEN_S, AccessTokens};
+use crate::auth::accounts::{AccountSettings, Accounts, SignUpPolicy};
+use crate::auth::password_pool::PasswordPool;
 use crate::auth::{Auth, ascii_origin};
 use crate::config::{self, Config, Origin};
+use crate::crypto::password::Cost;
 use crate::engine::{Durability, Engine, EngineOptions, Error, StoreOptions};
+use crate::faces::live;
+use crate::faces::live::http::LiveFace;
+use crate::faces::live::streams::{StreamTimes, Streams};
 use crate::faces::stack::{self, StackFace};
 use crate::faces::{Envelopes, Health, health_routes};
-use crate::net::files::Folder;
-use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings};
+use crate::live::Hub;
+use crate::live::presence::Presence;
+use crate::net::files::{Assets, Folder};
+use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings, Shutdown};
+use crate::openapi;
 
 /// How long requests in flight may take once the server stops.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -99,9 +109,14 @@ impl Cairn {
         };
         let origin = ascii_origin(&url).ok_or_else(|| StartError::BaseUrl(url.clone()))?;
         let token = config.owner_token.as_ref().map(config::Secret::reveal);
-        let auth = Arc::new(Auth::new(self.engine.clone(), token, origin));
         let mut settings = net_settings(config, &self.engine);
         settings.base_url = Some(url.clone());
+        let live = self.live(&url, &settings)?;
+        let mut auth = Auth::new(self.engine.clone(), token, origin);
+        if let Some(live) = &live {
+            auth = auth.with_verifier(Box::new(Arc::clone(&live.tokens)));
+        }
+        let auth = Arc::new(auth);
         let public = match &config.public {
             None => None,
             Some(path) => {
@@ -110,12 +125,70 @@ impl Cairn {
                 Some(folder.handler())
             }
         };
-        let router = Router::with_fallback(self.routes(&auth), public)?;
+        let routes = self.routes(&auth, live.as_ref(), &url, public.is_none());
+        let router = Router::with_fallback(routes, public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
-        Ok(Serving { server, auth, url })
+        Ok(Serving { server, auth, live, url })
     }
 
-    fn routes(&self, auth: &Arc<Auth>) -> Vec<crate::net::Route> {
+    /// The document of every face that is on, as `cairn openapi` prints it.
+    ///
+    /// # Errors
+    /// [`StartError::BaseUrl`].
+    pub fn openapi(&self) -> Result<serde_json::Value, StartError> {
+        let url = match &self.config.base_url {
+            Some(url) => url.as_str().to_owned(),
+            None => "http://localhost:7700".to_owned(),
+        };
+        let origin = ascii_origin(&url).ok_or_else(|| StartError::BaseUrl(url.clone()))?;
+        let live = self.live(&url, &net_settings(&self.config, &self.engine))?;
+        let auth = Arc::new(Auth::new(self.engine.clone(), None, origin));
+        let routes = self.routes(&auth, live.as_ref(), &url, true);
+        Ok(openapi::document(&routes, openapi::Part::All, &url))
+    }
+
+    /// Every address. The landing page gives way to the folder of `--public`.
+    fn routes(
+        &self,
+        auth: &Arc<Auth>,
+        live: Option<&LiveParts>,
+        url: &str,
+        landing: bool,
+    ) -> Vec<crate::net::Route> {
+        let mut routes = self.face_routes(auth);
+        if let Some(parts) = live {
+            routes.extend(parts.routes(&self.engine, auth, &self.config));
+        }
+        let (documents, assets) = (Arc::new(openapi::Documents::default()), Assets::embedded());
+        routes.extend(openapi::routes(&documents, &assets));
+        if landing {
+            routes.extend(openapi::landing(&assets));
+        }
+        documents.fill(&routes, url);
+        routes
+    }
+
+    fn has_face(&self, name: &str) -> bool {
+        self.config.faces.0.iter().any(|face| face == name)
+    }
+
+    /// The parts of the live protocol that run beside the server; absent when the face is off.
+    fn live(&self, url: &str, settings: &Settings) -> Result<Option<LiveParts>, StartError> {
+        if !self.has_face("live") {
+            return Ok(None);
+        }
+        let engine = &self.engine;
+        Ok(Some(LiveParts {
+            passwords: Arc::new(PasswordPool::start(Cost::STANDARD, engine.rng().clone())?),
+            tokens: Arc::new(AccessTokens::new(engine.clone(), url, ACCESS_TOKEN_S)?),
+            hub: Hub::start(engine.clone())?,
+            presence: Presence::start(engine.clock().clone())?,
+            rate: settings.rate.clone(),
+            shutdown: settings.shutdown.clone(),
+        }))
+    }
+
+    fn face_routes(&self, auth: &Arc<Auth>) -> Vec<crate::net::Route> {
         let engine = &self.engine;
         let health = Health {
             engine: engine.clone(),
@@ -125,7 +198,7 @@ impl Cairn {
             started_ms: engine.clock().now_ms(),
         };
         let mut routes = health_routes(&Arc::new(health));
-        if self.config.faces.0.iter().any(|face| face == "stack") {
+        if self.has_face("stack") {
             let face = StackFace { engine: engine.clone(), auth: Arc::clone(auth) };
             routes.extend(stack::routes(&Arc::new(face)));
         }
@@ -138,10 +211,62 @@ impl Cairn {
     }
 }
 
+/// What the live protocol needs beside the engine.
+struct LiveParts {
+    passwords: Arc<PasswordPool>,
+    tokens: Arc<AccessTokens>,
+    hub: Hub,
+    presence: Presence,
+    rate: Rate,
+    shutdown: Shutdown,
+}
+
+impl LiveParts {
+    fn routes(&self, engine: &Engine, auth: &Arc<Auth>, config: &Config) -> Vec<crate::net::Route> {
+        let settings = AccountSettings {
+            sign_up: match config.signup_rule() {
+                config::Signup::Open => SignUpPolicy::Open,
+                config::Signup::Invite => SignUpPolicy::Invite,
+                config::Signup::Closed => SignUpPolicy::Closed,
+            },
+            ..AccountSettings::default()
+        };
+        let accounts = Accounts::new(
+            engine.clone(),
+            Arc::clone(&self.passwords),
+            Arc::clone(&self.tokens),
+            settings,
+        );
+        let face = Arc::new(LiveFace {
+            engine: engine.clone(),
+            accounts: Arc::new(accounts),
+            auth: Arc::clone(auth),
+            rate: self.rate.clone(),
+            app_id: None,
+        });
+        let streams = Streams::new(
+            Arc::clone(&face),
+            self.hub.clone(),
+            self.presence.clone(),
+            self.shutdown.clone(),
+            StreamTimes::default(),
+        );
+        let mut routes = live::auth::routes(&face);
+        routes.extend(live::streams::routes(&streams));
+        routes
+    }
+
+    fn stop(&self) {
+        self.hub.stop();
+        self.passwords.close();
+    }
+}
+
 /// A server that is answering.
 pub struct Serving {
     server: Server,
     auth: Arc<Auth>,
+    live: Option<LiveParts>,
     url: String,
 }
 
@@ -178,7 +303,11 @@ impl Serving {
 
     /// Takes no more connections and lets requests finish, at most [`DRAIN_MAX`]. Returns whether all did. Blocks.
     pub fn stop(self) -> bool {
-        self.server.stop(DRAIN_MAX)
+        let drained = self.server.stop(DRAIN_MAX);
+        if let Some(live) = &self.live {
+            live.stop();
+        }
+        drained
     }
 }
 
@@ -257,8 +386,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cairn = Cairn::open(folder.path().join("a.cairn")).unwrap();
         let auth = Arc::new(Auth::new(cairn.engine.clone(), None, "http://a".into()));
-        let router = Router::new(cairn.routes(&auth)).unwrap();
+        let live = cairn.live("http://localhost", &Settings::default()).unwrap();
+        let routes = cairn.routes(&auth, live.as_ref(), "http://localhost", true);
+        let router = Router::new(routes).unwrap();
         assert!(router.routes().count() > 20);
+        for route in router.routes() {
+            assert!(!route.doc.summary.is_empty(), "{route:?} has no summary");
+            let says = !route.doc.replies.is_empty() || !route.doc.fails.is_empty();
+            assert!(says, "{route:?} says no answer");
+        }
+        let document = cairn.openapi().unwrap();
+        let paths = document["paths"].as_object().unwrap();
+        assert!(paths.contains_key("/records/{id}") && paths.contains_key("/_/openapi.json"));
         cairn.close();
     }
 

@@ -41,6 +41,9 @@ pub struct Diff {
     pub removed: Vec<Arc<Row>>,
     /// The ids of the whole new window; present when its membership or sequence changed.
     pub order: Option<Vec<String>>,
+    /// Of a joined difference: fields of removed rows that had changed before the rows went, so that the client holds other
+    /// values than `removed` shows. Kept for joining further.
+    pub touched: Vec<(String, Vec<String>)>,
 }
 
 /// Whether a query's result has an order that clients must be told.
