@@ -39,6 +39,8 @@ mod search;
 mod session;
 mod sign_in_failure;
 mod signing_key;
+#[cfg(test)]
+mod tests;
 mod token;
 mod types;
 mod view;

@@ -162,23 +162,24 @@ impl Engine {
     /// A fresh challenge for a DID: nonce and its expiry. Sweeps dead challenges and tokens.
     pub async fn open_challenge(&self, did: &str) -> Result<(String, i64)> {
         let (nonce, did) = (self.rng().base64url(18), did.to_owned());
-        let row = self
+        let hash = nonce_hash(&nonce);
+        let expires_at = self
             .store()
             .write(move |unit| {
                 let now = unit.now_ms();
-                let row = NonceRow { nonce, did, expires_at: now + NONCE_MS };
+                let row = NonceRow { hash, did, expires_at: now + NONCE_MS };
                 unit.insert_nonce(&row, now, NONCES_MAX)?;
                 unit.remove_expired_tokens(now)?;
-                Ok::<_, Error>(row)
+                Ok::<_, Error>(row.expires_at)
             })
             .await?;
-        Ok((row.nonce, row.expires_at))
+        Ok((nonce, expires_at))
     }
 
     /// Spends a challenge; its expiry when nonce and DID belong together.
     pub async fn spend_challenge(&self, nonce: &str, did: &str) -> Result<Option<i64>> {
-        let (nonce, did) = (nonce.to_owned(), did.to_owned());
-        self.store().write(move |unit| Ok(unit.take_nonce(&nonce, &did)?)).await
+        let (hash, did) = (nonce_hash(nonce), did.to_owned());
+        self.store().write(move |unit| Ok(unit.take_nonce(&hash, &did)?)).await
     }
 
     /// A token for a DID that proved itself: secret and expiry.
@@ -232,6 +233,11 @@ impl Engine {
             Err(Error::Denied)
         }
     }
+}
+
+/// What the file keeps of a nonce (SECURITY S30).
+fn nonce_hash(nonce: &str) -> String {
+    crypto::hex(&crypto::sha256(nonce.as_bytes()))
 }
 
 #[cfg(test)]
