@@ -159,7 +159,7 @@ CREATE INDEX token_expiry ON token (expires_at) WHERE expires_at IS NOT NULL;
 
 -- Open challenges of the DID handshake.
 CREATE TABLE nonce (
-    nonce      TEXT PRIMARY KEY,
+    nonce      TEXT PRIMARY KEY,            -- SHA-256 of it, in hex
     did        TEXT    NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

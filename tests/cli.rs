@@ -516,7 +516,7 @@ fn an_export_makes_an_equal_stack() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let query = cairn::engine::Query { search: Some("uno".into()), ..Default::default() };
     let page = runtime.block_on(engine.query(&owner, query)).unwrap();
-    let versions = engine.versions(&owner, &page.records[0].id).unwrap();
+    let versions = engine.versions(&owner, &page.records[0].id, None).unwrap().0;
     assert_eq!((page.records[0].version, versions.len()), (6, 5));
     engine.close();
     // With the bytes of files in a folder beside it.

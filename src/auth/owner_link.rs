@@ -29,11 +29,15 @@ impl Auth {
         Ok(secret)
     }
 
-    /// Whether the owner still needs a link: none was used yet, or what it gave was revoked.
+    /// Whether the owner still needs a link: none was used yet, or what it gave was revoked. A file that is only read can keep
+    /// none.
     ///
     /// # Errors
     /// The engine's.
     pub fn wants_owner_link(&self) -> Result<bool, Error> {
+        if self.engine.is_read_only() {
+            return Ok(false);
+        }
         let tokens = self.engine.tokens(&self.engine.owner_caller())?;
         Ok(!tokens.iter().any(|token| token.label.as_deref() == Some(LABEL)))
     }

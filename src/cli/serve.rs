@@ -8,6 +8,7 @@
 //! V2. The ready file appears whole, once requests are answered, and goes when the server stops.
 //! V3. The first SIGTERM, SIGINT or SIGHUP lets requests finish for at most [`app::DRAIN_MAX`], closes the file and ends
 //!     with 0; the second ends at once, which the file survives as it survives a crash.
+//! V4. When the disk failed to keep a commit, the server stops by itself and the exit code is 1.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
@@ -94,7 +95,11 @@ fn serve(cairn: &Cairn, listeners: Vec<TcpListener>) -> Result<Outcome> {
             write_ready(path, &serving)
                 .with_context(|| format!("{} cannot be written", path.display()))?;
         }
-        told.stop_asked().await;
+        // Of a failed disk the store has said everything in the log.
+        let ended = tokio::select! {
+            () = told.stop_asked() => Outcome::Done,
+            () = cairn.engine().unsafe_to_go_on() => Outcome::Bad,
+        };
         // Stopping blocks, so it has a thread of its own; meanwhile a second signal is heard.
         let (done, stopped) = tokio::sync::oneshot::channel();
         let stopping = std::thread::Builder::new()
@@ -117,7 +122,7 @@ fn serve(cairn: &Cairn, listeners: Vec<TcpListener>) -> Result<Outcome> {
             // Somebody else may have taken it away.
             let _ = std::fs::remove_file(path);
         }
-        Ok(Outcome::Done)
+        Ok(ended)
     })
 }
 

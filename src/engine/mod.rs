@@ -31,7 +31,7 @@ pub use query::describe::{EntityInfo, FIELDS_MAX, FieldInfo, FieldKind, Totals};
 pub use query::run::{RootValue, Shown, TreeAnswer};
 pub use query::tree;
 pub use query::watch::{Followed, Watch, Watched, value_key};
-pub use query::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
+pub use query::{PAGE_BYTES, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
 pub use record::{AsOf, CONFIG_ID, RULES_ID, Record, Snapshot};
 pub use rows::{
     Idempotency, MutateError, Mutated, Outcome, Row, RowOp, RowResult, Status, USERS, Verb,
@@ -43,11 +43,10 @@ pub use crate::store::{
 };
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::schema::rules::AuthContext;
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 use crate::util::clock::Clock;
 use crate::util::id::{IdMint, RecordId};
 use crate::util::rng::Rng;
@@ -111,7 +110,6 @@ pub(crate) struct Inner {
     owner: Arc<str>,
     options: EngineOptions,
     tokens: TokenCache,
-    token_epoch: AtomicU64,
     sessions: Arc<SessionCache>,
     rules: Arc<RuleBook>,
     timezone: Mutex<Option<setup::KnownTimezone>>,
@@ -154,16 +152,6 @@ impl Inner {
     fn rights_epoch(&self) -> u64 {
         self.store.rights_changes()
     }
-
-    /// Called after tokens were revoked.
-    fn tokens_changed(&self) {
-        self.token_epoch.fetch_add(1, Ordering::AcqRel);
-        self.tokens.forget_all();
-    }
-
-    fn token_epoch(&self) -> u64 {
-        self.token_epoch.load(Ordering::Acquire)
-    }
 }
 
 impl Engine {
@@ -183,14 +171,31 @@ impl Engine {
             owner: Arc::from(owner),
             options: options.clone(),
             tokens: TokenCache::default(),
-            token_epoch: AtomicU64::new(0),
             sessions: Arc::default(),
             rules: Arc::new(RuleBook::new(options.anonymous)),
             timezone: Mutex::new(None),
         });
-        setup::complete(&inner)?;
+        if !inner.store.is_read_only() {
+            match setup::complete(&inner) {
+                Err(Error::Storage(StoreError::Damaged(reason))) => {
+                    inner.store.found_damaged(&reason);
+                }
+                other => other?,
+            }
+        }
         commands::load_rules(&inner)?;
         Ok(Self { inner })
+    }
+
+    /// Whether the file was found damaged when it was opened: what can be read is read, and nothing is written.
+    pub fn is_read_only(&self) -> bool {
+        self.inner.store.is_read_only()
+    }
+
+    /// Resolves when the disk failed to keep what it was given: nothing is acknowledged any more, and whoever runs this
+    /// process should close the engine and end it, saying that it failed.
+    pub async fn unsafe_to_go_on(&self) {
+        self.inner.store.unsafe_to_go_on().await;
     }
 
     /// Finishes what is queued, empties the log, closes the file.

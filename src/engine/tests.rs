@@ -17,9 +17,12 @@ fn object(value: Value) -> Map<String, Value> {
 
 impl Stack {
     fn new() -> Self {
+        Self::with(&EngineOptions::default())
+    }
+
+    fn with(options: &EngineOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let engine =
-            Engine::open(&folder.path().join("a.cairn"), &EngineOptions::default()).unwrap();
+        let engine = Engine::open(&folder.path().join("a.cairn"), options).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let stack = Self { _folder: folder, engine, runtime };
         stack.register("com.example/note@1", json!({ "title": { "kind": "string" } }));
@@ -54,6 +57,29 @@ impl Stack {
     }
 }
 
+/// S57: a search through everything that cannot end in time is told so, and reads by id go on.
+#[test]
+fn a_query_past_its_deadline_is_a_timeout() {
+    let options = EngineOptions {
+        store: StoreOptions {
+            query_deadline: std::time::Duration::ZERO,
+            ..StoreOptions::default()
+        },
+        ..EngineOptions::default()
+    };
+    let s = Stack::with(&options);
+    let owner = s.engine.owner_caller();
+    let made: Vec<Record> = (0..300)
+        .map(|n| s.create(&owner, "com.example/note@1", json!({ "n": n })).unwrap())
+        .collect();
+    let query = Query { content: vec![("n".into(), json!("none"))], ..Query::default() };
+    let ended = s.runtime.block_on(s.engine.query(&owner, query)).unwrap_err();
+    assert_eq!(ended.kind(), Kind::Timeout);
+    assert_eq!(s.engine.get(&owner, &made[0].id, None).unwrap().version, 1);
+    // A page in the order of an index is no such search.
+    assert_eq!(s.ids(&owner, Query { limit: 5, ..Query::default() }).len(), 5);
+}
+
 /// Create, patch, patch, restore: each keeps the state it replaced, and the past can be read.
 #[test]
 fn versions_are_kept_and_come_back() {
@@ -69,7 +95,7 @@ fn versions_are_kept_and_come_back() {
         s.runtime.block_on(s.engine.update(&owner, &made.id, Map::new(), Some(1))).unwrap_err();
     assert_eq!(stale.kind(), Kind::Stale);
     let versions: Vec<i64> =
-        s.engine.versions(&owner, &made.id).unwrap().iter().map(|v| v.version).collect();
+        s.engine.versions(&owner, &made.id, None).unwrap().0.iter().map(|v| v.version).collect();
     assert_eq!(versions, [1]);
     let back = run(s.engine.restore(&owner, &made.id, 1, None)).unwrap();
     assert_eq!((back.version, back.content.as_str()), (3, r#"{"title":"a","n":1}"#));

@@ -188,9 +188,9 @@ const HISTORY: &str = "
     SELECT version, replaced
       FROM change
      WHERE rid = ?1
+       AND version <= ?2
        AND replaced IS NOT NULL
-     ORDER BY version DESC
-     LIMIT ?2";
+     ORDER BY version DESC";
 
 const ONE_VERSION: &str = "
     SELECT replaced
@@ -217,19 +217,27 @@ const FEED: &str = "
      LIMIT ?2";
 
 impl View<'_> {
-    /// Earlier versions of a record, newest first, at most `limit`.
-    pub fn history(&self, rid: i64, limit: i64) -> Result<Vec<Replaced>> {
+    /// Versions of a record before `before`, newest first, until `bytes_max` bytes are read: at least one when there is one.
+    /// True when there are more.
+    pub fn history(
+        &self,
+        rid: i64,
+        before: i64,
+        bytes_max: usize,
+    ) -> Result<(Vec<Replaced>, bool)> {
         let mut statement = self.prepare(HISTORY)?;
-        let mut rows = statement.query((rid, limit))?;
-        let mut versions = Vec::new();
+        let mut rows = statement.query((rid, before))?;
+        let (mut versions, mut bytes) = (Vec::new(), 0);
         while let Some(row) = rows.next()? {
+            if bytes >= bytes_max {
+                return Ok((versions, true));
+            }
             let made: i64 = row.get(0)?;
-            versions.push(Replaced::parse(
-                made - 1,
-                row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?,
-            )?);
+            let text = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
+            versions.push(Replaced::parse(made - 1, text)?);
+            bytes += text.len();
         }
-        Ok(versions)
+        Ok((versions, false))
     }
 
     /// Whether a record was removed for good after a unit: what was shown of it then is not known any more.

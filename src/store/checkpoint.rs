@@ -4,13 +4,13 @@
 //! past [`WAL_BYTES_SOFT`], it asks the writer to restart the log between two batches. When nothing was written for a while
 //! the log is emptied, so that an idle file stands alone.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::error::Result;
+use super::Shared;
+use super::error::{Result, StoreError};
 use super::open;
 use super::writer::Requests;
 
@@ -43,9 +43,9 @@ impl Checkpointer {
         Arc::clone(&self.signals)
     }
 
-    pub(crate) fn start(&self, path: &Path, writer: Requests) -> Result<()> {
-        let connection = open::open_checkpointer(path)?;
-        let (path, signals) = (path.to_owned(), Arc::clone(&self.signals));
+    pub(crate) fn start(&self, shared: Arc<Shared>, writer: Requests) -> Result<()> {
+        let connection = open::open_checkpointer(&shared.path)?;
+        let signals = Arc::clone(&self.signals);
         let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(move || {
             let mut idle_periods = 0;
             let mut log_may_hold_frames = true;
@@ -59,8 +59,8 @@ impl Checkpointer {
                         .wake
                         .wait_timeout(stop, period)
                         .expect("no holder of this lock panics");
-                    if *stop {
-                        return;
+                    if *stop || shared.halt.reason().is_some() {
+                        break;
                     }
                 }
                 if signals.committed.swap(false, Ordering::Relaxed) {
@@ -70,10 +70,11 @@ impl Checkpointer {
                         connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
                             row.get::<_, i64>(1)
                         });
-                    if let Err(error) = copied {
+                    if let Err(error) = copied.map_err(StoreError::from) {
                         tracing::warn!(%error, "a checkpoint failed");
+                        shared.halt.look_at(&error);
                     }
-                    if open::wal_bytes(&path) > WAL_BYTES_SOFT {
+                    if open::wal_bytes(&shared.path) > WAL_BYTES_SOFT {
                         writer.restart_log();
                     }
                 } else if log_may_hold_frames {
@@ -85,6 +86,7 @@ impl Checkpointer {
                     }
                 }
             }
+            shared.halt.close(connection);
         })?;
         *self.thread.lock().expect("no holder of this lock panics") = Some(thread);
         Ok(())

@@ -12,6 +12,12 @@ pub enum StoreError {
     /// No space left; reading goes on, writing resumes when there is space.
     #[error("the disk is full")]
     Full,
+    /// A flush failed: what is on the disk is not known, and this process writes nothing more (SECURITY S67).
+    #[error("the disk failed to store a commit; nothing is written any more")]
+    Unflushed,
+    /// Pages of the file contradict each other; what can be read is read.
+    #[error("the file is damaged: {0}")]
+    Damaged(String),
     /// A uniqueness rule of the schema was broken; the text names table and columns.
     #[error("already taken: {0}")]
     Taken(String),
@@ -37,6 +43,10 @@ impl From<rusqlite::Error> for StoreError {
         match code {
             ErrorCode::OperationInterrupted => Self::Deadline,
             ErrorCode::DiskFull => Self::Full,
+            ErrorCode::SystemIoFailure if is_flush(&error) => Self::Unflushed,
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                Self::Damaged(error.to_string())
+            }
             ErrorCode::ConstraintViolation => match &error {
                 rusqlite::Error::SqliteFailure(cause, Some(text))
                     if cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
@@ -49,6 +59,12 @@ impl From<rusqlite::Error> for StoreError {
             _ => Self::Sqlite(error),
         }
     }
+}
+
+fn is_flush(error: &rusqlite::Error) -> bool {
+    use rusqlite::ffi::{SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC};
+    matches!(error, rusqlite::Error::SqliteFailure(cause, _)
+        if [SQLITE_IOERR_FSYNC, SQLITE_IOERR_DIR_FSYNC].contains(&cause.extended_code))
 }
 
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;

@@ -7,6 +7,7 @@
 //!
 //! tidy: sql: only type numbers and quoted names of registered fields are literal; values are bound
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -842,12 +843,26 @@ impl View<'_> {
     /// # Errors
     /// [`StoreError::Deadline`] past the deadline of the thread it runs on.
     pub fn find(&self, find: &Find) -> Result<Vec<RecordRow>> {
-        let mut found = Vec::new();
+        Ok(self.find_within(find, usize::MAX)?.0)
+    }
+
+    /// As [`View::find`], but stops before the next row once `bytes_max` bytes of text are read; true when it stopped.
+    ///
+    /// # Errors
+    /// As [`View::find`].
+    pub fn find_within(&self, find: &Find, bytes_max: usize) -> Result<(Vec<RecordRow>, bool)> {
+        let (mut found, mut bytes, mut stopped) = (Vec::new(), 0_usize, false);
         self.run(find, Shape::Page, |row| {
-            found.push(RecordRow::read(row)?);
-            Ok(())
+            if bytes >= bytes_max {
+                stopped = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            let row = RecordRow::read(row)?;
+            bytes = bytes.saturating_add(row.text_bytes());
+            found.push(row);
+            Ok(ControlFlow::Continue(()))
         })?;
-        Ok(found)
+        Ok((found, stopped))
     }
 
     /// How many records there are in the whole set: order, `after`, `offset` and `limit` do not count. Counts no further
@@ -859,7 +874,7 @@ impl View<'_> {
         let mut count = 0;
         self.run(&whole_set(find, rows_max), Shape::Count, |row| {
             count = row.get(0)?;
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(count)
     }
@@ -894,7 +909,7 @@ impl View<'_> {
                 updated_at: row.get(4)?,
                 subject: subject.as_deref(),
             }));
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(aggregate.finish())
     }
@@ -903,7 +918,7 @@ impl View<'_> {
         &self,
         find: &Find,
         shape: Shape,
-        mut each: impl FnMut(&rusqlite::Row<'_>) -> Result<()>,
+        mut each: impl FnMut(&rusqlite::Row<'_>) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         if find.matches_nothing() {
             return Ok(());
@@ -927,7 +942,9 @@ impl View<'_> {
         let mut run = |statement: &mut rusqlite::Statement<'_>| -> Result<()> {
             let mut rows = statement.query(rusqlite::params_from_iter(sql.values.iter()))?;
             while let Some(row) = rows.next()? {
-                each(row)?;
+                if each(row)?.is_break() {
+                    break;
+                }
             }
             Ok(())
         };

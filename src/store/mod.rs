@@ -23,6 +23,7 @@ mod error;
 mod filter;
 mod find;
 mod grant;
+mod halt;
 mod idempotency;
 mod lock;
 mod maintain;
@@ -39,6 +40,8 @@ mod search;
 mod session;
 mod sign_in_failure;
 mod signing_key;
+#[cfg(test)]
+mod tests;
 mod token;
 mod types;
 mod view;
@@ -126,6 +129,7 @@ pub(crate) struct Shared {
     types: RwLock<Arc<Types>>,
     last_tx: AtomicI64,
     clock: Clock,
+    halt: halt::Halt,
 }
 
 #[derive(Debug)]
@@ -147,9 +151,15 @@ impl Store {
     /// than this program, or is damaged.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let lock = lock::FileLock::acquire(path)?;
-        let connection = open::open_writer(path, options)?;
-        let types = Types::load(&connection)?;
-        let last_tx = change::last_tx(&connection)?;
+        let whole = open::open_writer(path, options).and_then(|connection| {
+            let types = Types::load(&connection)?;
+            let last_tx = change::last_tx(&connection)?;
+            Ok((Some(connection), types, last_tx))
+        });
+        let (connection, types, last_tx) = match whole {
+            Err(StoreError::Damaged(reason)) => open_damaged(path, &reason)?,
+            other => other?,
+        };
         let shared = Arc::new(Shared {
             path: path.to_owned(),
             idle_readers: Mutex::new(Vec::new()),
@@ -158,11 +168,21 @@ impl Store {
             types: RwLock::new(Arc::new(types)),
             last_tx: AtomicI64::new(last_tx),
             clock: options.clock.clone(),
+            halt: halt::Halt::default(),
         });
         let checkpointer = checkpoint::Checkpointer::new();
-        let writer =
-            writer::Writer::start(connection, Arc::clone(&shared), checkpointer.signals())?;
-        checkpointer.start(path, writer.requests())?;
+        let writer = match connection {
+            Some(connection) => {
+                let signals = checkpointer.signals();
+                let writer = writer::Writer::start(connection, Arc::clone(&shared), signals)?;
+                checkpointer.start(Arc::clone(&shared), writer.requests())?;
+                writer
+            }
+            None => {
+                shared.halt.set(halt::Reason::Damaged);
+                writer::Writer::none(Arc::clone(&shared))
+            }
+        };
         let queries = query_threads::QueryThreads::start(
             Arc::clone(&shared),
             options.query_threads,
@@ -178,8 +198,29 @@ impl Store {
                 _lock: lock,
             }),
         };
-        store.sweep_uploads_of_last_run()?;
+        if !store.is_read_only() {
+            match store.sweep_uploads_of_last_run() {
+                Err(StoreError::Damaged(reason)) => store.found_damaged(&reason),
+                other => other?,
+            }
+        }
         Ok(store)
+    }
+
+    /// Whether the file was found damaged: what can be read is read, and nothing is written (SECURITY S68).
+    pub fn is_read_only(&self) -> bool {
+        self.inner.shared.halt.reason() == Some(halt::Reason::Damaged)
+    }
+
+    /// Stops writing to a file that turned out to be damaged.
+    pub fn found_damaged(&self, reason: &str) {
+        warn_damaged(self.path(), reason);
+        self.inner.shared.halt.set(halt::Reason::Damaged);
+    }
+
+    /// Resolves when a flush has failed: nothing is acknowledged any more, and the process should end (SECURITY S67).
+    pub async fn unsafe_to_go_on(&self) {
+        self.inner.shared.halt.unsafe_to_go_on().await;
     }
 
     pub fn path(&self) -> &Path {
@@ -246,8 +287,10 @@ impl Store {
         work: impl FnOnce(&View<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let shared = &self.inner.shared;
-        let connection = open::open_reader(&shared.path)?;
-        view::on_snapshot(&connection, shared, work)
+        let connection = shared.open_reader()?;
+        let result = view::on_snapshot(&connection, shared, work);
+        shared.halt.close(connection);
+        result
     }
 
     /// Runs `work` on a query thread, on one read snapshot, under the deadline.
@@ -341,6 +384,38 @@ impl Store {
     }
 }
 
+/// Opens what can be read of a damaged file: its types and its newest unit, and no writing connection.
+fn open_damaged(path: &Path, reason: &str) -> Result<(Option<Connection>, Types, i64)> {
+    let opened = open::open_salvager(path).and_then(|connection| {
+        let format: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        if format != FORMAT {
+            return Err(StoreError::Damaged("it could not be brought to this format".into()));
+        }
+        Ok((None, Types::load(&connection)?, change::last_tx(&connection)?))
+    });
+    match opened {
+        Ok(opened) => {
+            warn_damaged(path, reason);
+            Ok(opened)
+        }
+        Err(_) => {
+            let name = path.display();
+            Err(StoreError::Refused(format!(
+                "{name} is damaged beyond reading ({reason}). Nothing was changed; keep it as it is and restore a backup to \
+                 another name"
+            )))
+        }
+    }
+}
+
+fn warn_damaged(path: &Path, reason: &str) {
+    let name = path.display();
+    tracing::error!(
+        "{name} is damaged ({reason}); it is served read-only. Stop, run `cairn verify {name}` and `cairn doctor {name}`, and \
+         restore a backup to another name"
+    );
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
         self.queries.stop();
@@ -359,7 +434,14 @@ impl Shared {
         let idle = self.idle_readers.lock().expect("no holder of this lock panics").pop();
         match idle {
             Some(connection) => Ok(connection),
-            None => open::open_reader(&self.path),
+            None => self.open_reader(),
+        }
+    }
+
+    fn open_reader(&self) -> Result<Connection> {
+        match self.halt.reason() {
+            Some(halt::Reason::Damaged) => open::open_salvager(&self.path),
+            _ => open::open_reader(&self.path),
         }
     }
 
@@ -369,10 +451,16 @@ impl Shared {
         let mut idle = self.idle_readers.lock().expect("no holder of this lock panics");
         if connection.is_autocommit() && idle.len() < IDLE_READERS_MAX {
             idle.push(connection);
+        } else {
+            drop(idle);
+            self.halt.close(connection);
         }
     }
 
     fn close_readers(&self) {
-        self.idle_readers.lock().expect("no holder of this lock panics").clear();
+        let mut idle = self.idle_readers.lock().expect("no holder of this lock panics");
+        for connection in idle.drain(..) {
+            self.halt.close(connection);
+        }
     }
 }

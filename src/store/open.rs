@@ -30,10 +30,14 @@ pub(crate) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
     let unfinished = has_bytes(&beside(path, "-journal"));
     if has_bytes(path) && !unfinished {
         check_file(path)?;
+        if !has_bytes(&beside(path, "-wal")) {
+            check_length(path)?;
+        }
     }
     restrict_mode(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    harden(&connection)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    limit(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -57,11 +61,27 @@ pub(crate) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
 /// Opens a connection that can only read.
 pub(crate) fn open_reader(path: &Path) -> Result<Connection> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    harden(&connection)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    only_read(&connection)?;
+    Ok(connection)
+}
+
+/// Opens a connection that reads what can be read of a damaged file: past its end there is nothing, and a table whose
+/// description is spoiled is no reason to refuse the others.
+pub(crate) fn open_salvager(path: &Path) -> Result<Connection> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // SQLite opens such a file only for those who could repair its schema; `query_only` still keeps us from writing.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
+    only_read(&connection)?;
+    Ok(connection)
+}
+
+fn only_read(connection: &Connection) -> Result<()> {
+    limit(connection)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
     connection.pragma_update(None, "cache_size", -4_000)?;
-    Ok(connection)
+    Ok(())
 }
 
 /// Opens a connection for checkpoints; it never begins a transaction of its own.
@@ -82,8 +102,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
 }
 
 /// Limits for a file whose content, even its schema, may come from somebody else (SECURITY S56).
-fn harden(connection: &Connection) -> Result<()> {
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+fn limit(connection: &Connection) -> Result<()> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "mmap_size", 0)?;
@@ -129,6 +148,33 @@ pub fn check_file(path: &Path) -> Result<i32> {
         return Err(too_new(path, format));
     }
     Ok(format)
+}
+
+/// Notices a file that was cut off. Only for a file that stands alone: with a log beside it, the first page may be older than
+/// the rest.
+fn check_length(path: &Path) -> Result<()> {
+    use std::io::Read;
+    let mut header = [0u8; 100];
+    let mut file = std::fs::File::open(path)?;
+    let bytes = file.metadata()?.len();
+    file.read_exact(&mut header)?;
+    let number = |at: usize| {
+        u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
+    // 1 stands for 65536, see "The Database File Format", section 1.3.2.
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        size => u64::from(size),
+    };
+    // The number of pages counts only when it was written together with the change counter.
+    let pages = if number(24) == number(92) { u64::from(number(28)) } else { 0 };
+    if bytes < pages * page {
+        return Err(StoreError::Damaged(format!(
+            "it was cut off: {bytes} bytes of {}",
+            pages * page
+        )));
+    }
+    Ok(())
 }
 
 /// The refusal of a file that a newer program has written.

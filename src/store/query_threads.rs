@@ -132,6 +132,8 @@ fn work(line: &Line, shared: &Shared, deadline: Duration) {
         let _ = lift_deadline(&mut connection);
         if outcome.is_ok() {
             shared.give_back(connection);
+        } else {
+            shared.halt.close(connection);
         }
     }
 }

@@ -53,6 +53,14 @@ impl RecordRow {
     }
 }
 
+impl RecordRow {
+    /// Bytes of the texts that may be long.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let bytes = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        self.content.len() + bytes(&self.permissions) + bytes(&self.associations)
+    }
+}
+
 const BY_ID: &str = "
     SELECT r.rid, r.type, r.version, r.tx, r.created_at, r.updated_at, r.deleted_at, r.subject, r.principal, r.app,
            r.parent, r.alias, r.permissions, r.associations, r.content

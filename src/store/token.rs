@@ -33,7 +33,8 @@ impl TokenRow {
 /// An open challenge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NonceRow {
-    pub nonce: String,
+    /// SHA-256 of the nonce, in hex.
+    pub hash: String,
     pub did: String,
     pub expires_at: i64,
 }
@@ -97,15 +98,15 @@ impl Unit<'_> {
                 .execute([open - open_max + 1])?;
         }
         self.prepare("INSERT INTO nonce (nonce, did, expires_at) VALUES (?1, ?2, ?3)")?
-            .execute((&row.nonce, &row.did, row.expires_at))?;
+            .execute((&row.hash, &row.did, row.expires_at))?;
         Ok(())
     }
 
     /// Spends a challenge: removes the row that matches both, answers its expiry.
-    pub fn take_nonce(&mut self, nonce: &str, did: &str) -> Result<Option<i64>> {
+    pub fn take_nonce(&mut self, hash: &str, did: &str) -> Result<Option<i64>> {
         Ok(self
             .prepare("DELETE FROM nonce WHERE nonce = ?1 AND did = ?2 RETURNING expires_at")?
-            .query_row((nonce, did), |row| row.get(0))
+            .query_row((hash, did), |row| row.get(0))
             .optional()?)
     }
 }

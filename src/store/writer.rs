@@ -6,7 +6,8 @@
 //! Invariants
 //! W1. No unit is answered with success before its commit returned.
 //! W2. `tx` numbers rise by commit order and are never given twice; a failed unit uses none.
-//! W3. A unit without savepoint that fails after it wrote takes its whole batch back (it broke its promise to check first):
+//! W3. After a failed flush, or when the file is found damaged, nothing is run and nothing is acknowledged any more.
+//! W4. A unit without savepoint that fails after it wrote takes its whole batch back (it broke its promise to check first):
 //!     nothing half-written is ever committed.
 
 use std::cell::Cell;
@@ -21,6 +22,7 @@ use tokio::sync::oneshot;
 use super::change::Op;
 use super::checkpoint::Signals;
 use super::error::{Result, StoreError};
+use super::halt::Reason;
 use super::postbox::{Letter, Postbox};
 use super::record::RecordRow;
 use super::types::Types;
@@ -199,6 +201,7 @@ struct Listeners {
 }
 
 pub(crate) struct Writer {
+    shared: Arc<Shared>,
     jobs: Sender<Job>,
     waiting: Arc<AtomicUsize>,
     listeners: Arc<Listeners>,
@@ -222,7 +225,7 @@ impl Writer {
         let listeners = Arc::new(Listeners::default());
         let mut state = Loop {
             connection,
-            shared,
+            shared: Arc::clone(&shared),
             signals,
             queue,
             waiting: Arc::clone(&waiting),
@@ -230,11 +233,27 @@ impl Writer {
             last_at: 0,
         };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || {
-            state.run();
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| state.run()));
+            if ended.is_err() {
+                tracing::error!("the writer panicked; nothing is written any more");
+                state.shared.halt.set(Reason::Unsafe);
+            }
+            let Loop { connection, shared, .. } = state;
             // Checkpoints and removes the log when it was the last connection.
-            let _ = state.connection.close();
+            shared.halt.close(connection);
         })?;
-        Ok(Self { jobs, waiting, listeners, thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, jobs, waiting, listeners, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// A writer of a file that is only read: every unit is refused.
+    pub(crate) fn none(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            jobs: channel().0,
+            waiting: Arc::default(),
+            listeners: Arc::default(),
+            thread: Mutex::new(None),
+        }
     }
 
     pub(crate) fn requests(&self) -> Requests {
@@ -256,6 +275,7 @@ impl Writer {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        self.shared.halt.check()?;
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE_UNITS_MAX {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(StoreError::Busy);
@@ -272,9 +292,11 @@ impl Writer {
             });
             Ran { failed, answer }
         });
-        self.jobs
-            .send(Job::Unit(Order { several_steps, postbox, work }))
-            .map_err(|_| StoreError::Closed)?;
+        if self.jobs.send(Job::Unit(Order { several_steps, postbox, work })).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.shared.halt.check()?;
+            return Err(StoreError::Closed);
+        }
         Ok(receiver)
     }
 
@@ -318,6 +340,14 @@ struct Batch {
 impl Loop {
     fn run(&mut self) {
         while let Ok(first) = self.queue.recv() {
+            if self.shared.halt.reason().is_some() {
+                // The channel is dropped with the closure: its holder sees `Closed`. Who comes later is refused at once.
+                drop(first);
+                while let Ok(job) = self.queue.try_recv() {
+                    drop(job);
+                }
+                return;
+            }
             match first {
                 Job::Unit(order) => {
                     if !self.batch(order) {
@@ -335,12 +365,17 @@ impl Loop {
     }
 
     fn checkpoint(&self, mode: &str) {
+        if self.shared.halt.reason().is_some() {
+            return;
+        }
         let sql = match mode {
             "RESTART" => "PRAGMA wal_checkpoint(RESTART)",
             _ => "PRAGMA wal_checkpoint(TRUNCATE)",
         };
-        if let Err(error) = self.connection.query_row(sql, [], |_| Ok(())) {
+        if let Err(error) = self.connection.query_row(sql, [], |_| Ok(())).map_err(StoreError::from)
+        {
             tracing::warn!(%error, mode, "a checkpoint failed");
+            self.shared.halt.look_at(&error);
         }
     }
 
@@ -375,6 +410,7 @@ impl Loop {
                 }
                 self.shared.rights.settle();
                 tracing::error!(%error, units = batch.answers.len(), "a commit failed and was taken back");
+                self.shared.halt.look_at(&error);
                 for owed in batch.answers {
                     // A unit that was refused on its own keeps its own answer.
                     (owed.answer)((!owed.failed).then(|| same(&error)));
@@ -518,6 +554,8 @@ fn same(error: &StoreError) -> StoreError {
     match error {
         StoreError::Full => StoreError::Full,
         StoreError::Busy => StoreError::Busy,
+        StoreError::Unflushed => StoreError::Unflushed,
+        StoreError::Damaged(text) => StoreError::Damaged(text.clone()),
         other => StoreError::Refused(other.to_string()),
     }
 }

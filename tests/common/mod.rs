@@ -193,6 +193,11 @@ impl Server {
         self.child.id()
     }
 
+    /// Waits until the process ends by itself.
+    pub fn wait_code(&mut self) -> Option<i32> {
+        self.child.wait().expect("the process ends").code()
+    }
+
     /// Ends the process at once, as a power cut does, and keeps the folder for the next start.
     pub fn kill(mut self) -> Setup {
         self.child.kill().expect("the process can be killed");

@@ -145,3 +145,26 @@ fn the_example_of_the_protocol() {
     owner.delete(&format!("{path}?hard=true")).is(204);
     owner.send(call("GET", &format!("{path}/versions"))).missing();
 }
+
+/// A history longer than one part is sent whole, newest first, without being held in memory.
+#[test]
+fn a_long_history_comes_in_parts() {
+    let server = server();
+    let kind = server.new_type("long-history", json!({}));
+    let owner = server.owner();
+    let made = owner.make(&kind, json!({ "n": 0, "long": "x".repeat(700_000) }));
+    let path = format!("/records/{}", id(&made));
+    for n in 1..8 {
+        owner.patch(&path, json!({ "n": n })).is(200);
+    }
+    let reply = owner.get(&format!("{path}/versions"));
+    assert_eq!(reply.header("transfer-encoding"), Some("chunked"));
+    let list = reply.is(200);
+    let found: Vec<(i64, i64)> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (version(one), one["content"]["n"].as_i64().unwrap()))
+        .collect();
+    assert_eq!(found, [(7, 6), (6, 5), (5, 4), (4, 3), (3, 2), (2, 1), (1, 0)]);
+}

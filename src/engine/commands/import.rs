@@ -104,7 +104,8 @@ impl Engine {
 
     /// Hands every record, deleted ones too, to `each`, in order of ids, from one snapshot. Runs on the calling thread.
     pub fn export_each(&self, each: &mut dyn FnMut(Exported) -> Result<()>) -> Result<()> {
-        const PAGE: i64 = 500;
+        /// Records held at once, each of which may have its megabyte.
+        const PAGE: i64 = 32;
         self.store().read(|view| {
             let mut after = -1;
             loop {
@@ -113,7 +114,8 @@ impl Engine {
                 after = last.rid;
                 for row in page {
                     let mut history = Vec::new();
-                    for state in view.history(row.rid, i64::MAX)?.into_iter().rev() {
+                    for state in view.history(row.rid, row.version, usize::MAX)?.0.into_iter().rev()
+                    {
                         history.push(Snapshot::of(view, state, row.subject, true)?);
                     }
                     each(Exported { record: Record::from_row(view, row)?, history })?;

@@ -11,8 +11,8 @@ use crate::engine::record::type_of;
 use crate::engine::{Caller, Engine, Record, Snapshot};
 use crate::store::{Op, RecordRow};
 
-/// Versions one answer lists.
-const HISTORY_MAX: i64 = 10_000;
+/// Bytes after which one look into a history ends; the versions before have to be asked for.
+const HISTORY_BYTES: usize = 1 << 20;
 
 impl Engine {
     /// Content, type and associations become those of an earlier version; permissions, parent and author stay.
@@ -59,8 +59,14 @@ impl Engine {
         .await
     }
 
-    /// Earlier versions, newest first; the current state is not among them.
-    pub fn versions(&self, caller: &Caller, id: &str) -> Result<Vec<Snapshot>> {
+    /// Versions before `before`, newest first, or before the current one; some [`HISTORY_BYTES`] of them, and whether there
+    /// are more. The current state is not among them.
+    pub fn versions(
+        &self,
+        caller: &Caller,
+        id: &str,
+        before: Option<i64>,
+    ) -> Result<(Vec<Snapshot>, bool)> {
         self.store().read(|view| {
             let row = existing(view, id)?;
             let access = Access::new(&self.inner, view, caller);
@@ -68,10 +74,13 @@ impl Engine {
                 return Err(Error::Denied);
             }
             let alone = access.alone();
-            view.history(row.rid, HISTORY_MAX)?
+            let before = before.unwrap_or(row.version);
+            let (states, more) = view.history(row.rid, before, HISTORY_BYTES)?;
+            let snapshots: Result<_> = states
                 .into_iter()
                 .map(|state| Snapshot::of(view, state, row.subject, alone))
-                .collect()
+                .collect();
+            Ok((snapshots?, more))
         })
     }
 

@@ -5,7 +5,7 @@
 //! K2. A revoked or expired token is refused by the next look-up, cached or not.
 
 use std::collections::HashMap;
-use std::sync::RwLock;
+use std::sync::{Arc, RwLock};
 
 use crate::crypto::{self, did_key};
 use crate::engine::error::{Error, Result};
@@ -39,26 +39,42 @@ pub struct NewToken {
 
 /// Look-ups of the last tokens seen, by hash.
 #[derive(Debug, Default)]
-pub(crate) struct TokenCache(RwLock<HashMap<[u8; 32], Known>>);
+pub(crate) struct TokenCache(RwLock<Known>);
 
-/// Who a token speaks for, and when it ends.
-type Known = (Caller, Option<i64>);
+#[derive(Debug, Default)]
+struct Known {
+    /// How often tokens were revoked. What was read from the file before the last time is not remembered.
+    epoch: u64,
+    /// Who a token speaks for, and when it ends.
+    by_hash: HashMap<[u8; 32], (Caller, Option<i64>)>,
+}
 
 impl TokenCache {
     fn get(&self, hash: &[u8; 32]) -> Option<(Caller, Option<i64>)> {
-        self.0.read().expect("no holder of this lock panics").get(hash).cloned()
+        self.0.read().expect("no holder of this lock panics").by_hash.get(hash).cloned()
     }
 
-    fn put(&self, hash: [u8; 32], caller: Caller, expires_at: Option<i64>) {
+    /// To be asked before the file is, and given to [`TokenCache::put`].
+    fn epoch(&self) -> u64 {
+        self.0.read().expect("no holder of this lock panics").epoch
+    }
+
+    /// Remembers what the file said, unless tokens were revoked since `epoch`.
+    fn put(&self, epoch: u64, hash: [u8; 32], caller: Caller, expires_at: Option<i64>) {
         let mut known = self.0.write().expect("no holder of this lock panics");
-        if known.len() >= TOKENS_CACHED_MAX {
-            known.clear();
+        if known.epoch != epoch {
+            return;
         }
-        known.insert(hash, (caller, expires_at));
+        if known.by_hash.len() >= TOKENS_CACHED_MAX {
+            known.by_hash.clear();
+        }
+        known.by_hash.insert(hash, (caller, expires_at));
     }
 
-    pub(crate) fn forget_all(&self) {
-        self.0.write().expect("no holder of this lock panics").clear();
+    fn forget_all(&self) {
+        let mut known = self.0.write().expect("no holder of this lock panics");
+        known.epoch += 1;
+        known.by_hash.clear();
     }
 }
 
@@ -112,15 +128,15 @@ impl Engine {
     /// Ends a token; an unknown id is no error. For the owner alone.
     pub async fn revoke_token(&self, caller: &Caller, id: &str) -> Result<()> {
         self.check_alone(caller)?;
-        let id = id.to_owned();
+        let (id, inner) = (id.to_owned(), Arc::clone(&self.inner));
         self.store()
             .write(move |unit| {
                 unit.remove_token(&id)?;
-                Ok::<_, Error>(())
+                // Not after the answer: whoever asked may have gone away, and the token must be dead all the same.
+                unit.after_commit(move || inner.tokens.forget_all());
+                Ok(())
             })
-            .await?;
-        self.inner.tokens_changed();
-        Ok(())
+            .await
     }
 
     /// Who holds this secret: `None` for an unknown, revoked or expired one.
@@ -131,7 +147,7 @@ impl Engine {
         if let Some((caller, expires_at)) = self.inner.tokens.get(&hash) {
             return Ok(alive(expires_at).then_some(caller));
         }
-        let epoch = self.inner.token_epoch();
+        let epoch = self.inner.tokens.epoch();
         let Some(row) = self.store().read(|view| view.token_by_hash(&hash))? else {
             return Ok(None);
         };
@@ -139,32 +155,31 @@ impl Engine {
             return Ok(None);
         }
         let caller = Caller::of(&row.principal, &row.subject);
-        if epoch == self.inner.token_epoch() {
-            self.inner.tokens.put(hash, caller.clone(), row.expires_at);
-        }
+        self.inner.tokens.put(epoch, hash, caller.clone(), row.expires_at);
         Ok(Some(caller))
     }
 
     /// A fresh challenge for a DID: nonce and its expiry. Sweeps dead challenges and tokens.
     pub async fn open_challenge(&self, did: &str) -> Result<(String, i64)> {
         let (nonce, did) = (self.rng().base64url(18), did.to_owned());
-        let row = self
+        let hash = nonce_hash(&nonce);
+        let expires_at = self
             .store()
             .write(move |unit| {
                 let now = unit.now_ms();
-                let row = NonceRow { nonce, did, expires_at: now + NONCE_MS };
+                let row = NonceRow { hash, did, expires_at: now + NONCE_MS };
                 unit.insert_nonce(&row, now, NONCES_MAX)?;
                 unit.remove_expired_tokens(now)?;
-                Ok::<_, Error>(row)
+                Ok::<_, Error>(row.expires_at)
             })
             .await?;
-        Ok((row.nonce, row.expires_at))
+        Ok((nonce, expires_at))
     }
 
     /// Spends a challenge; its expiry when nonce and DID belong together.
     pub async fn spend_challenge(&self, nonce: &str, did: &str) -> Result<Option<i64>> {
-        let (nonce, did) = (nonce.to_owned(), did.to_owned());
-        self.store().write(move |unit| Ok(unit.take_nonce(&nonce, &did)?)).await
+        let (hash, did) = (nonce_hash(nonce), did.to_owned());
+        self.store().write(move |unit| Ok(unit.take_nonce(&hash, &did)?)).await
     }
 
     /// A token for a DID that proved itself: secret and expiry.
@@ -217,5 +232,42 @@ impl Engine {
         } else {
             Err(Error::Denied)
         }
+    }
+}
+
+/// What the file keeps of a nonce (SECURITY S30).
+fn nonce_hash(nonce: &str) -> String {
+    crypto::hex(&crypto::sha256(nonce.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A look-up that read the file before a revocation and comes back after it must not be remembered.
+    #[test]
+    fn what_was_read_before_a_revocation_is_not_remembered() {
+        let cache = TokenCache::default();
+        let (hash, caller) = ([7; 32], Caller::of("did:example:a", "did:example:a"));
+        let before = cache.epoch();
+        cache.forget_all();
+        cache.put(before, hash, caller.clone(), None);
+        assert!(cache.get(&hash).is_none());
+        cache.put(cache.epoch(), hash, caller, None);
+        assert!(cache.get(&hash).is_some());
+        cache.forget_all();
+        assert!(cache.get(&hash).is_none());
+    }
+
+    /// Memory for tokens is bounded: one more than fit empties it.
+    #[test]
+    fn no_more_tokens_are_remembered_than_fit() {
+        let cache = TokenCache::default();
+        let caller = Caller::of("did:example:a", "did:example:a");
+        for n in 0..=TOKENS_CACHED_MAX {
+            let hash = crypto::sha256(&n.to_be_bytes());
+            cache.put(0, hash, caller.clone(), None);
+        }
+        assert_eq!(cache.0.read().unwrap().by_hash.len(), 1);
     }
 }

@@ -18,6 +18,8 @@ use crate::store::{Direction, Find, Related, SortKey, Span, ValueTest, View};
 pub const PAGE_ROWS_DEFAULT: u32 = 50;
 pub const PAGE_ROWS_MAX: u32 = 1_000;
 const _: () = assert!(PAGE_ROWS_DEFAULT <= PAGE_ROWS_MAX);
+/// Bytes of text after which a page ends early, with a cursor; one record more than this is the most that is held.
+pub const PAGE_BYTES: usize = 8 << 20;
 /// Members of one list in a query, and conditions in all (SECURITY S57).
 const LIST_MAX: usize = 1_000;
 const CONDITIONS_MAX: usize = 200;
@@ -80,7 +82,7 @@ impl Default for Query {
     }
 }
 
-/// A page, and how to go on; no cursor: that was all.
+/// A page, and how to go on; no cursor: that was all. It may hold fewer records than asked for, see [`PAGE_BYTES`].
 #[derive(Clone, Debug)]
 pub struct Page {
     pub records: Vec<Record>,
@@ -144,8 +146,8 @@ impl Engine {
                 let access = Access::new(&inner, view, &caller);
                 find.scope = access.scope(as_of.is_some())?;
                 find.as_of_tx = as_of.map(|moment| moment.tx(view)).transpose()?;
-                let mut rows = view.find(&find)?;
-                let more = rows.len() > rows_max;
+                let (mut rows, is_cut) = view.find_within(&find, PAGE_BYTES)?;
+                let more = is_cut || rows.len() > rows_max;
                 rows.truncate(rows_max);
                 let cursor =
                     if more { rows.last().map(|row| cursor::text(row, sort)) } else { None };

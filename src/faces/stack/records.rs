@@ -6,23 +6,29 @@
 //! Invariants
 //! R1. A body's key of the wrong type is absent where it is optional, a `bad_request` where it is
 //!     needed.
+//! R2. Of a history, however long, two parts are in memory.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{ETAG, HeaderName};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
+use tokio::sync::mpsc;
 
 use super::StackFace;
 use super::dto::{self, ok, record_reply, representation_reply};
 use super::errors::Failure;
 use super::gate::Asked;
 use super::headers::{if_match, prefers_representation};
-use crate::engine::{AsOf, NewRecord, Record};
-use crate::net::Reply;
+use crate::engine::{AsOf, Caller, Engine, NewRecord, Record};
+use crate::net::{Content, Reply};
 use crate::util::json::parse;
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+/// Parts of a long list of versions that may wait for a slow reader.
+const PARTS_AHEAD: usize = 1;
 
 /// Keys that may stand beside a wrapped patch (stack.md 7.3).
 const ENVELOPE_KEYS: [&str; 12] = [
@@ -233,10 +239,66 @@ fn association(body: &Map<String, Value>) -> Result<Map<String, Value>, Failure>
 }
 
 pub(super) async fn versions(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, Failure> {
-    let snapshots = cx.engine.versions(&asked.who, asked.call.param(0))?;
+    let id = asked.call.param(0).to_owned();
+    let (snapshots, more) = cx.engine.versions(&asked.who, &id, None)?;
     let mut out = String::new();
     dto::push_all(&mut out, &snapshots, dto::push_snapshot);
-    Ok(ok(out))
+    let oldest = match snapshots.last() {
+        Some(oldest) if more => oldest.version,
+        _ => return Ok(ok(out)),
+    };
+    // The bracket that closes the list comes with its last part.
+    out.pop();
+    let (parts, source) = mpsc::channel(PARTS_AHEAD);
+    let history = History { engine: cx.engine.clone(), who: asked.who, id, oldest };
+    tokio::spawn(history.send(out, parts));
+    let mut reply = ok(String::new());
+    reply.content = Content::Stream { length: None, source };
+    Ok(reply)
+}
+
+/// The rest of a history that is too long to be held at once. Each part is a look of its own, so the caller's rights are
+/// asked again, and no snapshot of the file waits for a slow reader; what is appended meanwhile is newer than all of it.
+struct History {
+    engine: Engine,
+    who: Caller,
+    id: String,
+    /// The oldest version sent so far.
+    oldest: i64,
+}
+
+impl History {
+    async fn send(mut self, first: String, parts: mpsc::Sender<std::io::Result<Bytes>>) {
+        let mut part = first;
+        loop {
+            if parts.send(Ok(part.into())).await.is_err() {
+                return;
+            }
+            let (snapshots, more) =
+                match self.engine.versions(&self.who, &self.id, Some(self.oldest)) {
+                    Ok(found) => found,
+                    // The status is gone already: the answer breaks off, which no reader takes for its end.
+                    Err(error) => {
+                        tracing::warn!(record = self.id, %error, "a list of versions broke off");
+                        let _ = parts.send(Err(std::io::ErrorKind::UnexpectedEof.into())).await;
+                        return;
+                    }
+                };
+            part = String::new();
+            for snapshot in &snapshots {
+                part.push(',');
+                dto::push_snapshot(&mut part, snapshot);
+            }
+            match snapshots.last() {
+                Some(oldest) if more => self.oldest = oldest.version,
+                _ => {
+                    part.push(']');
+                    let _ = parts.send(Ok(part.into())).await;
+                    return;
+                }
+            }
+        }
+    }
 }
 
 pub(super) async fn version(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, Failure> {

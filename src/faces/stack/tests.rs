@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use super::{StackFace, routes};
 use crate::auth::Auth;
 use crate::crypto::{did_key, ed25519_generate, ed25519_sign, handshake_payload, hex, sha256};
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::{Engine, EngineOptions, StoreOptions};
 use crate::net::{Body, Call, Content, Query, Route};
 use crate::schema::Schema;
+use crate::util::clock::Clock;
 use crate::util::json::parse;
 use crate::util::rng::Rng;
 
@@ -480,6 +481,46 @@ fn tokens_are_shown_once() {
     face.get("/types").token(made["token"].as_str().unwrap()).send().fails(401, "unauthorized");
     let faults = face.post("/tokens", json!({ "entityId": "a", "expiresAt": "x" })).send();
     assert_eq!(faults.fails(422, "validation")["details"].as_array().unwrap().len(), 2);
+}
+
+/// S37: a nonce is good for five minutes less a moment, and then it is spent by the try that comes too late. S30: the file
+/// keeps no nonce as it was given out.
+#[test]
+fn a_nonce_expires() {
+    use base64::Engine as _;
+    let (clock, hand) = Clock::manual(1_800_000_000_000);
+    let store = StoreOptions { clock, ..StoreOptions::default() };
+    let face = Face::with(EngineOptions { store, ..EngineOptions::default() });
+    let (seed, public) = ed25519_generate(&Rng::os());
+    let did = did_key::format(&public);
+    let redeem = |wait_ms: i64| {
+        let opened = face.post("/auth/challenge", json!({ "did": did })).anonymous().send();
+        let nonce = opened.is(200).json()["nonce"].as_str().unwrap().to_owned();
+        hand.advance_ms(wait_ms);
+        let payload = handshake_payload(ORIGIN, &did, &nonce);
+        let signature = base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .encode(ed25519_sign(&seed, payload.as_bytes()));
+        let body = json!({ "did": did, "nonce": nonce, "signature": signature });
+        (face.post("/auth/token", body.clone()).anonymous().send(), nonce, body)
+    };
+    redeem(5 * 60_000 - 1).0.is(200);
+    let (late, nonce, body) = redeem(5 * 60_000);
+    late.fails(401, "expired_nonce");
+    face.post("/auth/token", body).anonymous().send().fails(401, "unknown_nonce");
+    let log = std::fs::read(face.engine.path().with_extension("cairn-wal")).unwrap();
+    assert!(!log.windows(nonce.len()).any(|bytes| bytes == nonce.as_bytes()));
+}
+
+/// S57: past a bound of queues or time the answer is 503 with `Retry-After`; S67: a full disk is 507.
+#[test]
+fn what_is_too_much_now_can_be_tried_again() {
+    use crate::engine::Error;
+    for error in [Error::Busy, Error::Timeout] {
+        let reply = super::errors::Failure::from(error).into_reply("r-1");
+        assert_eq!(reply.status, 503);
+        assert_eq!(reply.headers["retry-after"], "1");
+    }
+    assert_eq!(super::errors::Failure::from(Error::Full).into_reply("r-1").status, 507);
 }
 
 /// The handshake: every refusal in its order, then a token that works and a nonce that does not.
