@@ -26,6 +26,7 @@ pub use commands::{
     Upload, UploadInput, Uploaded,
 };
 pub use error::{Error, Kind, Result};
+pub use query::changes::{CHANGES_DEFAULT, CHANGES_MAX, ChangeEntry, Changes, Since};
 pub use query::run::{RootValue, Shown, TreeAnswer};
 pub use query::tree;
 pub use query::watch::{Followed, Watch, Watched, value_key};

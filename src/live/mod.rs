@@ -14,9 +14,12 @@
 //! L3. At most [`PENDING_MAX`] changes wait for the hub; past that they are let go and every group is run again.
 
 pub mod diff;
+pub mod fold;
 mod group;
 mod hub;
+pub mod inbox;
 mod index;
+pub mod presence;
 #[cfg(test)]
 mod tests;
 

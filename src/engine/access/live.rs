@@ -295,3 +295,19 @@ pub(crate) fn profile_faults(data: &Map<String, Value>) -> Vec<FieldFault> {
     };
     text("displayName").into_iter().chain(text("avatarUrl")).chain(metadata).collect()
 }
+
+impl crate::engine::Engine {
+    /// Whether the caller may be in presence rooms: as the rules say; without rules, whoever signed in.
+    ///
+    /// # Errors
+    /// [`Error::Denied`]
+    pub fn check_presence(&self, caller: &Caller) -> Result<()> {
+        let inner = &self.inner;
+        let allowed = inner.is_admin(caller)
+            || match &inner.rules().document {
+                Some(document) => document.presence_allows(&context(inner, caller)),
+                None => !caller.is_anonymous(),
+            };
+        if allowed { Ok(()) } else { Err(Error::Denied) }
+    }
+}

@@ -1,5 +1,6 @@
 //! Pages of records: the internal form of every list and query, its cursor, and its way to the store.
 
+pub(crate) mod changes;
 mod cursor;
 pub(crate) mod run;
 pub mod tree;

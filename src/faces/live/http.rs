@@ -74,6 +74,16 @@ impl Asked {
         &self.body
     }
 
+    /// The credential it came with, where that is one text: for streams, which ask again whether it is good.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        match bearer(&self.call.headers) {
+            Bearer::Token(token) => Some(token),
+            Bearer::Malformed => None,
+            Bearer::None => self.call.query.get("token").or_else(|| self.call.header(API_KEY)),
+        }
+    }
+
     /// Somebody, where an address serves others too.
     ///
     /// # Errors
@@ -140,18 +150,18 @@ pub fn route<F, R>(
     run: F,
 ) -> Route
 where
-    F: Fn(Arc<LiveFace>, Asked) -> R + Copy + Send + Sync + 'static,
+    F: Fn(Arc<LiveFace>, Asked) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Result<Reply, Failure>> + Send + 'static,
 {
     let cx = Arc::clone(cx);
     let by_app = address.starts_with(APP_PREFIX);
     Route::new("live", method, address, name, guard, move |call: Call| {
-        let cx = Arc::clone(&cx);
+        let (cx, run) = (Arc::clone(&cx), run.clone());
         async move {
             let request_id = call.request_id.clone();
             let mut taken = None;
             let answer = match admit(&cx, call, guard, intake, by_app, &mut taken).await {
-                Ok(asked) => run(Arc::clone(&cx), asked).await,
+                Ok(asked) => run(cx, asked).await,
                 Err(failure) => Err(failure),
             };
             let mut reply = answer.unwrap_or_else(|failure| failure.into_reply(&request_id));

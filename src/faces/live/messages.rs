@@ -19,14 +19,13 @@ use serde_json::{Map, Value, json};
 use super::diff::{Diff, Row, id_of};
 use super::fault::{Detail, FormFault, quoted};
 use super::messagepack;
+use crate::live::presence::{self, Peer, ROOM_BYTES_MAX};
 use crate::util::json;
 
 /// The longest id a client may choose, in characters.
 pub const MESSAGE_ID_CHARS_MAX: usize = 128;
-/// The longest name of a presence room.
-pub const ROOM_BYTES_MAX: usize = 256;
 /// The largest presence data, as JSON text.
-pub const PRESENCE_BYTES_MAX: usize = 16 * 1024;
+const PRESENCE_BYTES_MAX: usize = presence::DATA_BYTES_MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
@@ -109,17 +108,6 @@ pub struct ErrorText<'a> {
     pub details: &'a [Detail],
 }
 
-/// A member of a presence room.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Peer {
-    /// The connection's id.
-    pub id: String,
-    pub user_id: String,
-    pub data: Map<String, Value>,
-    /// Unix milliseconds.
-    pub last_seen: i64,
-}
-
 /// Reads one data frame.
 ///
 /// # Errors
@@ -185,10 +173,10 @@ fn documented(kind: &str, message: &Map<String, Value>) -> Result<Request, FormF
         "ping" => Request::Ping,
         "pong" => Request::Pong,
         "presence-enter" => {
-            Request::PresenceEnter { room: room(message)?, data: presence(message)? }
+            Request::PresenceEnter { room: room(message)?, data: presence_data(message)? }
         }
         "presence-update" => {
-            Request::PresenceUpdate { room: room(message)?, data: presence(message)? }
+            Request::PresenceUpdate { room: room(message)?, data: presence_data(message)? }
         }
         "presence-leave" => Request::PresenceLeave { room: room(message)? },
         _ => return Err(unknown_type(kind)),
@@ -209,8 +197,12 @@ fn short_form(kind: &str, message: &Map<String, Value>) -> Result<Request, FormF
             },
         },
         "mut" => Request::Mutate { ops: ops(message)? },
-        "pres-join" => Request::PresenceEnter { room: room(message)?, data: presence(message)? },
-        "pres-state" => Request::PresenceUpdate { room: room(message)?, data: presence(message)? },
+        "pres-join" => {
+            Request::PresenceEnter { room: room(message)?, data: presence_data(message)? }
+        }
+        "pres-state" => {
+            Request::PresenceUpdate { room: room(message)?, data: presence_data(message)? }
+        }
         "pres-leave" => Request::PresenceLeave { room: room(message)? },
         _ => return Err(unknown_type(kind)),
     })
@@ -244,10 +236,10 @@ fn app(kind: &str, message: &Map<String, Value>) -> Result<Request, FormFault> {
         "unsubscribe" => Request::Unsubscribe { subscription: needed_id(payload, "subId")? },
         "transact" => Request::Mutate { ops: ops(payload)? },
         "presence-join" => {
-            Request::PresenceEnter { room: room(payload)?, data: presence(payload)? }
+            Request::PresenceEnter { room: room(payload)?, data: presence_data(payload)? }
         }
         "presence-publish" => {
-            Request::PresenceUpdate { room: room(payload)?, data: presence(payload)? }
+            Request::PresenceUpdate { room: room(payload)?, data: presence_data(payload)? }
         }
         "presence-leave" => Request::PresenceLeave { room: room(payload)? },
         "ping" => Request::Ping,
@@ -309,7 +301,7 @@ fn room(of: &Map<String, Value>) -> Result<String, FormFault> {
     Ok(name.to_owned())
 }
 
-fn presence(of: &Map<String, Value>) -> Result<Map<String, Value>, FormFault> {
+fn presence_data(of: &Map<String, Value>) -> Result<Map<String, Value>, FormFault> {
     let data = match of.get("data").or_else(|| of.get("state")) {
         None | Some(Value::Null) => return Ok(Map::new()),
         Some(Value::Object(data)) => data,
@@ -519,7 +511,7 @@ pub struct PresenceChange<'a> {
 /// A: the room as it is now. `own` is the id of the connection that gets the message.
 #[must_use]
 pub fn presence_change(room: &str, peers: &[Peer], own: &str, change: PresenceChange<'_>) -> Value {
-    let left: Vec<Value> = change.left.iter().map(|peer| peer.id.as_str().into()).collect();
+    let left: Vec<Value> = change.left.iter().map(|peer| (*peer.id).into()).collect();
     json!({"type": "presence-change", "room": room, "peers": documented_peers(peers), "self": own,
         "joined": documented_peers(change.joined), "updated": documented_peers(change.updated),
         "left": left})
@@ -561,16 +553,16 @@ pub fn pres_diff(room: &str, change: PresenceChange<'_>) -> Value {
 fn documented_peers(peers: &[Peer]) -> Vec<Value> {
     peers
         .iter()
-        .map(|peer| json!({"id": peer.id, "userId": peer.user_id, "data": peer.data}))
+        .map(|peer| json!({"id": *peer.id, "userId": *peer.user_id, "data": *peer.data}))
         .collect()
 }
 
 fn short_peers(peers: &[Peer]) -> Vec<Value> {
-    peers.iter().map(|peer| json!({"user_id": peer.user_id, "state": peer.data})).collect()
+    peers.iter().map(|peer| json!({"user_id": *peer.user_id, "state": *peer.data})).collect()
 }
 
 fn app_peer(peer: &Peer) -> Value {
-    json!({"peerId": peer.id, "userId": peer.user_id, "state": peer.data, "lastSeen": peer.last_seen})
+    json!({"peerId": *peer.id, "userId": *peer.user_id, "state": *peer.data, "lastSeen": peer.last_seen})
 }
 
 fn rows(rows: &[Arc<Row>]) -> Vec<Value> {
@@ -955,8 +947,12 @@ mod tests {
 
     #[test]
     fn presence_in_every_dialect() {
-        let peer =
-            |id: &str| Peer { id: s(id), user_id: s("usr_a"), data: Map::new(), last_seen: 7 };
+        let peer = |id: &str| Peer {
+            id: id.into(),
+            user_id: "usr_a".into(),
+            data: Arc::default(),
+            last_seen: 7,
+        };
         let (one, two) = (peer("conn-1"), peer("conn-2"));
         let both = [one.clone(), two.clone()];
         let change = PresenceChange {

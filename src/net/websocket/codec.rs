@@ -65,6 +65,12 @@ impl Frame {
         Self::encode(CLOSE, &payload)
     }
 
+    /// Frames that were encoded before, one after the other: sent together or not at all.
+    #[must_use]
+    pub fn encoded(frames: Bytes) -> Self {
+        Self(frames)
+    }
+
     fn encode(opcode: u8, payload: &[u8]) -> Self {
         let mut out = Vec::with_capacity(payload.len() + HEAD_BYTES_MAX);
         out.push(0x80 | opcode);
