@@ -1,7 +1,7 @@
 //! Settings: defaults < configuration file < protocol variables < `CAIRN_*` variables < flags, merged into one checked
 //! value that remembers where each part came from.
 //!
-//! [`settings!`] below is the only list. Its doc comments are the text of `--help`, of the sample file
+//! `settings!` below is the only list. Its doc comments are the text of `--help`, of the sample file
 //! (`cairn serve --print-config`) and of `docs/configuration.md`.
 //!
 //! Knows names, texts and bounds of settings. Does not know what any module does with them.

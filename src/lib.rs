@@ -3,6 +3,11 @@
 //! Layers, outermost first: [`net`] (bytes), [`faces`] (wire protocols), [`auth`] (who is calling),
 //! [`engine`] (may they, and do it), [`store`] (the file). `ARCHITECTURE.md` tells the whole story.
 
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "headers name the private constants and parts that hold what they promise"
+)]
+
 pub mod app;
 pub mod auth;
 pub mod cli;

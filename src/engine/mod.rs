@@ -259,7 +259,7 @@ impl Engine {
 
     /// Checks everything that can be checked; runs on the calling thread.
     pub fn verify(&self, progress: impl FnMut(&str)) -> Result<Verification> {
-        self.store().read(|view| Ok(view.verify(progress)?))
+        self.store().read_apart(|view| Ok(view.verify(progress)?))
     }
 
     /// Copies the file as it is at one moment; runs on the calling thread.

@@ -262,7 +262,15 @@ impl Door {
         let Some(parsed) = Origin::parse(text) else { return false };
         let same_host = || {
             let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
-            host.is_some_and(|host| parsed.is(visitor.https, host))
+            // Whoever asked for an address of this machine, not for the public name, came without what adds TLS in front.
+            let direct = |host: &str| {
+                split_authority(host).is_some_and(|(name, _)| {
+                    name.eq_ignore_ascii_case("localhost") || literal(name).is_some()
+                })
+            };
+            host.is_some_and(|host| {
+                parsed.is(visitor.https, host) || direct(host) && parsed.is(false, host)
+            })
         };
         let allowed = self.any_origin
             || self.public.as_ref() == Some(&parsed)
@@ -446,15 +454,20 @@ mod tests {
             let visitor = door.enter(peer(), &parts).unwrap();
             door.origin_allowed(&parts, &visitor)
         };
-        for origin in
-            ["https://stack.example.org", "https://127.0.0.1:7700", "https://app.example.org:443"]
-        {
+        for origin in [
+            "https://stack.example.org",
+            "https://127.0.0.1:7700",
+            "http://127.0.0.1:7700",
+            "https://app.example.org:443",
+        ] {
             assert!(allowed("POST", &[("origin", origin)]), "{origin}");
         }
         for origin in [
             "null",
             "http://stack.example.org",
             "https://127.0.0.1:7701",
+            "http://127.0.0.1:7701",
+            "http://localhost:7700",
             "http://app.example.org",
             "https://app.example.org.evil.example",
             "https://evil.example",

@@ -29,6 +29,10 @@ pub(crate) fn migrate(path: &Path, connection: &Connection) -> Result<()> {
     if format == FORMAT {
         return Ok(());
     }
+    if format > FORMAT {
+        // The number can still be in the log, where the look at the first page did not see it.
+        return Err(super::open::too_new(path, format));
+    }
     let first = usize::try_from(format - 1)
         .map_err(|_| StoreError::Refused(format!("{} has no format number", path.display())))?;
     let copy = beside(path, &format!(".format{format}"));

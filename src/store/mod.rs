@@ -224,6 +224,19 @@ impl Store {
         result
     }
 
+    /// As [`Store::read`], on a connection opened for this one call.
+    ///
+    /// For integrity checks: FTS5 checks its index against a structure that the connection remembers from its last use, and
+    /// calls the file damaged when others have written since.
+    pub fn read_apart<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&View<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let shared = &self.inner.shared;
+        let connection = open::open_reader(&shared.path)?;
+        view::on_snapshot(&connection, shared, work)
+    }
+
     /// Runs `work` on a query thread, on one read snapshot, under the deadline.
     pub async fn query<T, E>(
         &self,

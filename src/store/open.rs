@@ -21,35 +21,36 @@ const JOURNAL_BYTES_MAX: i64 = 64 << 20;
 const STATEMENTS_CACHED_MAX: usize = 128;
 
 /// Opens the writing connection: makes a new file, refuses a foreign or newer one, migrates an older one.
+///
+/// A file is made in one transaction of a rollback journal, before there is a write-ahead log: so its first page says whose it
+/// is as soon as there is one, also when the process ends before the first checkpoint.
 pub(crate) fn open_writer(path: &Path, options: &Options) -> Result<Connection> {
-    let new = std::fs::metadata(path).is_ok_and(|m| m.len() == 0);
-    if !new {
+    let has_bytes = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.len() > 0);
+    // A creation that was cut short: what the file holds counts only after SQLite has undone it, below.
+    let unfinished = has_bytes(&beside(path, "-journal"));
+    if has_bytes(path) && !unfinished {
         check_file(path)?;
     }
     restrict_mode(path)?;
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     harden(&connection)?;
-    if new {
-        // Before there is a log: [`check_file`] reads the file's own header, which a process that is killed before its first
-        // checkpoint would leave without our identity.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables == 0 {
         migrate::create(&connection)?;
+    } else if unfinished {
+        check_file(path)?;
     }
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(
-        None,
-        "synchronous",
-        match options.durability {
-            Durability::Full => "FULL",
-            Durability::Normal => "NORMAL",
-        },
-    )?;
+    if options.durability == Durability::Normal {
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+    }
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_BYTES_MAX)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -8_000)?;
-    if !new {
-        migrate::migrate(path, &connection)?;
-    }
+    migrate::migrate(path, &connection)?;
     Ok(connection)
 }
 
@@ -125,12 +126,17 @@ pub fn check_file(path: &Path) -> Result<i32> {
         )));
     }
     if format > FORMAT {
-        return Err(StoreError::Refused(format!(
-            "{name} has format {format}, this program reads up to {FORMAT}. Nothing was changed; install a newer cairn to \
-             open it"
-        )));
+        return Err(too_new(path, format));
     }
     Ok(format)
+}
+
+/// The refusal of a file that a newer program has written.
+pub(crate) fn too_new(path: &Path, format: i32) -> StoreError {
+    StoreError::Refused(format!(
+        "{} has format {format}, this program reads up to {FORMAT}. Nothing was changed; install a newer cairn to open it",
+        path.display()
+    ))
 }
 
 pub(crate) fn wal_bytes(path: &Path) -> u64 {
@@ -163,4 +169,72 @@ fn restrict_mode(_path: &Path) -> Result<()> {
 /// Opens the empty target of a copy.
 pub(crate) fn open_copy(path: &Path) -> Result<Connection> {
     connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::store::Store;
+
+    /// Copies a file and what lies beside it, as they would be found after the machine stopped at this moment.
+    fn as_found(path: &Path, into: &Path) -> PathBuf {
+        let target = into.join("found.cairn");
+        for suffix in ["", "-wal", "-journal"] {
+            if beside(path, suffix).exists() {
+                fs::copy(beside(path, suffix), beside(&target, suffix)).unwrap();
+            }
+        }
+        target
+    }
+
+    /// A process killed before its first checkpoint left a file that was taken for somebody else's.
+    #[test]
+    fn a_file_that_was_never_checkpointed_opens_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.cairn");
+        let store = Store::open(&path, &Options::default()).unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let found = as_found(&path, elsewhere.path());
+        assert_eq!(check_file(&found).unwrap(), FORMAT);
+        Store::open(&found, &Options::default()).unwrap();
+        drop(store);
+    }
+
+    #[test]
+    fn a_creation_that_was_cut_short_starts_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.cairn");
+        fs::write(&path, b"").unwrap();
+        let cut = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+        // More than the cache holds, so that pages reach the file before the commit.
+        cut.execute_batch(
+            "PRAGMA cache_size = 10;
+             BEGIN;
+             CREATE TABLE a (b);
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+             INSERT INTO a SELECT randomblob(4000) FROM n;",
+        )
+        .unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let found = as_found(&path, elsewhere.path());
+        assert!(fs::metadata(&found).unwrap().len() > 0, "pages were written");
+        Store::open(&found, &Options::default()).unwrap();
+        assert_eq!(check_file(&found).unwrap(), FORMAT);
+    }
+
+    #[test]
+    fn a_file_of_another_program_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        fs::write(&path, b"").unwrap();
+        let other = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+        other.execute_batch("CREATE TABLE a (b)").unwrap();
+        drop(other);
+        let before = fs::read(&path).unwrap();
+        let refused = Store::open(&path, &Options::default()).unwrap_err().to_string();
+        assert!(refused.contains("another program"), "{refused}");
+        assert_eq!(fs::read(&path).unwrap(), before);
+    }
 }

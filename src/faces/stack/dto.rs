@@ -34,11 +34,7 @@ pub(super) fn record_reply(record: &Record) -> Reply {
 /// What `Prefer: return=representation` is answered with: `permissions` always stands in it.
 pub(super) fn representation_reply(record: &Record) -> Reply {
     let mut out = String::with_capacity(record.content.len() + RECORD_FRAME_BYTES);
-    push_record(&mut out, record);
-    if list(record.permissions.as_deref()).is_none() {
-        out.pop();
-        out.push_str(",\"permissions\":[]}");
-    }
+    push_record_with(&mut out, record, Some("[]"));
     ok(out).with(ETAG, &etag(record))
 }
 
@@ -48,6 +44,11 @@ pub(super) fn etag(record: &Record) -> String {
 
 /// Appends a record (stack.md section 5).
 pub(super) fn push_record(out: &mut String, record: &Record) {
+    push_record_with(out, record, None);
+}
+
+/// As [`push_record`]; `private` stands for the permissions of a record that has none.
+fn push_record_with(out: &mut String, record: &Record, private: Option<&str>) {
     out.push_str("{\"id\":");
     push_string(out, &record.id);
     out.push_str(",\"typeId\":");
@@ -65,7 +66,10 @@ pub(super) fn push_record(out: &mut String, record: &Record) {
     if let Some(deleted_at) = record.deleted_at {
         push_instant(out, "deletedAt", deleted_at);
     }
-    push_list(out, "permissions", record.permissions.as_deref());
+    if let Some(permissions) = list(record.permissions.as_deref()).or(private) {
+        push_name(out, "permissions");
+        out.push_str(permissions);
+    }
     push_list(out, "associations", record.associations.as_deref());
     out.push('}');
 }

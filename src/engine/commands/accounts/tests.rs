@@ -148,7 +148,10 @@ fn an_account_is_a_record_with_a_name_of_its_own() {
     assert!(!record.content.contains("hash"), "{}", record.content);
     let caller = s.caller(&made).unwrap();
     assert_eq!(caller.principal(), Some(format!("did:cairn:{}", made.profile.user_id).as_str()));
-    assert_eq!(s.engine.get(&caller, id, None).unwrap_err().kind(), Kind::Denied);
+    // Its own record it may read, as everywhere; nobody else's.
+    assert_eq!(s.engine.get(&caller, id, None).unwrap().content, record.content);
+    let other = Caller::of("did:example:x", "did:example:x");
+    assert_eq!(s.engine.get(&other, id, None).unwrap_err().kind(), Kind::Denied);
     // The name is what the account signs in with: it does not change behind its back.
     let patch = json!({ "email": "eve@example.com" }).as_object().cloned().unwrap();
     let owner = s.engine.owner_caller();
