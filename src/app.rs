@@ -13,16 +13,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::access_token::{ACCESS_TOKEN_S, AccessTokens};
+use crate::auth::accounts::{AccountSettings, Accounts, SignUpPolicy};
+use crate::auth::password_pool::PasswordPool;
 use crate::auth::{Auth, ascii_origin};
 use crate::config::{self, Config, Origin};
+use crate::crypto::password::Cost;
 use crate::engine::{Durability, Engine, EngineOptions, Error, StoreOptions};
+use crate::faces::live::http::LiveFace;
+use crate::faces::live::streams::{self, StreamTimes, Streams};
 use crate::faces::stack::{self, StackFace};
 use crate::faces::{Envelopes, Health, health_routes};
+use crate::live::Hub;
+use crate::live::presence::Presence;
 use crate::net::files::Folder;
 use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings};
 
 /// How long requests in flight may take once the server stops.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// Who signs access tokens, as they say.
+const ISSUER: &str = "cairn";
 
 /// Why nothing was started. The file is closed again.
 #[derive(Debug, thiserror::Error)]
@@ -99,7 +110,10 @@ impl Cairn {
         };
         let origin = ascii_origin(&url).ok_or_else(|| StartError::BaseUrl(url.clone()))?;
         let token = config.owner_token.as_ref().map(config::Secret::reveal);
-        let auth = Arc::new(Auth::new(self.engine.clone(), token, origin));
+        let tokens = AccessTokens::new(self.engine.clone(), ISSUER, ACCESS_TOKEN_S)?;
+        let tokens = Arc::new(tokens);
+        let auth = Auth::new(self.engine.clone(), token, origin);
+        let auth = Arc::new(auth.with_verifier(Box::new(Arc::clone(&tokens))));
         let mut settings = net_settings(config, &self.engine);
         settings.base_url = Some(url.clone());
         let public = match &config.public {
@@ -110,9 +124,52 @@ impl Cairn {
                 Some(folder.handler())
             }
         };
-        let router = Router::with_fallback(self.routes(&auth), public)?;
+        let mut routes = self.routes(&auth);
+        let hub = if self.serves("live") {
+            let (hub, live) = self.live(&auth, tokens, &settings)?;
+            routes.extend(live);
+            Some(hub)
+        } else {
+            None
+        };
+        let router = Router::with_fallback(routes, public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
-        Ok(Serving { server, auth, url })
+        Ok(Serving { server, auth, hub, url })
+    }
+
+    fn serves(&self, face: &str) -> bool {
+        self.config.faces.0.iter().any(|on| on == face)
+    }
+
+    /// The live face and what it stands on.
+    fn live(
+        &self,
+        auth: &Arc<Auth>,
+        tokens: Arc<AccessTokens>,
+        settings: &Settings,
+    ) -> Result<(Hub, Vec<crate::net::Route>), StartError> {
+        let engine = &self.engine;
+        let sign_up = match self.config.signup_rule() {
+            config::Signup::Open => SignUpPolicy::Open,
+            config::Signup::Invite => SignUpPolicy::Invite,
+            config::Signup::Closed => SignUpPolicy::Closed,
+        };
+        let policy = AccountSettings { sign_up, ..AccountSettings::default() };
+        let pool = Arc::new(PasswordPool::start(Cost::STANDARD, engine.rng().clone())?);
+        let face = Arc::new(LiveFace {
+            engine: engine.clone(),
+            accounts: Arc::new(Accounts::new(engine.clone(), pool, tokens, policy)),
+            auth: Arc::clone(auth),
+            rate: settings.rate.clone(),
+            app_id: None,
+        });
+        let hub = Hub::start(engine.clone())?;
+        let presence = Presence::start(engine.clock().clone())?;
+        let mut routes = crate::faces::live::auth::routes(&face);
+        let shutdown = settings.shutdown.clone();
+        let streams = Streams::new(face, hub.clone(), presence, shutdown, StreamTimes::default());
+        routes.extend(streams::routes(&streams));
+        Ok((hub, routes))
     }
 
     fn routes(&self, auth: &Arc<Auth>) -> Vec<crate::net::Route> {
@@ -125,7 +182,7 @@ impl Cairn {
             started_ms: engine.clock().now_ms(),
         };
         let mut routes = health_routes(&Arc::new(health));
-        if self.config.faces.0.iter().any(|face| face == "stack") {
+        if self.serves("stack") {
             let face = StackFace { engine: engine.clone(), auth: Arc::clone(auth) };
             routes.extend(stack::routes(&Arc::new(face)));
         }
@@ -142,6 +199,7 @@ impl Cairn {
 pub struct Serving {
     server: Server,
     auth: Arc<Auth>,
+    hub: Option<Hub>,
     url: String,
 }
 
@@ -178,7 +236,11 @@ impl Serving {
 
     /// Takes no more connections and lets requests finish, at most [`DRAIN_MAX`]. Returns whether all did. Blocks.
     pub fn stop(self) -> bool {
-        self.server.stop(DRAIN_MAX)
+        let done = self.server.stop(DRAIN_MAX);
+        if let Some(hub) = &self.hub {
+            hub.stop();
+        }
+        done
     }
 }
 
@@ -241,10 +303,7 @@ fn net_settings(config: &Config, engine: &Engine) -> Settings {
 
 /// Settings that were given and that this program has no use for.
 pub fn idle_settings(config: &Config) -> Vec<&'static str> {
-    ["app", "signup", "anonymous"]
-        .into_iter()
-        .filter(|key| *config.origin(key) != Origin::Default)
-        .collect()
+    ["app", "anonymous"].into_iter().filter(|key| *config.origin(key) != Origin::Default).collect()
 }
 
 #[cfg(test)]

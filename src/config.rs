@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 /// The port of the default addresses.
 pub const PORT: u16 = 7700;
 /// The faces this program has.
-pub const FACES: &[&str] = &["stack"];
+pub const FACES: &[&str] = &["stack", "live"];
 /// How long a list in a setting may be.
 const LIST_MAX: usize = 1_000;
 

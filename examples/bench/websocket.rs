@@ -83,12 +83,7 @@ impl Socket {
         let stream =
             TcpStream::connect(address).await.with_context(|| format!("connect {address}"))?;
         stream.set_nodelay(true)?;
-        let mut socket = Self {
-            stream,
-            buffer: vec![0; BUFFER_BYTES],
-            start: 0,
-            filled: 0,
-        };
+        let mut socket = Self { stream, buffer: vec![0; BUFFER_BYTES], start: 0, filled: 0 };
         let asked = format!(
             "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: Y2Fpcm4tYmVuY2htYXJrIQ==\r\n\r\n"
