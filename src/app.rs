@@ -5,12 +5,13 @@
 //! Knows every module by its constructor. Does not know what any of them does inside.
 //!
 //! Invariants
-//! A1. Start: file, credentials, routes, listeners. Stop: listeners, requests in flight, file; each once the one before is done.
+//! A1. Start: file, credentials, live queries, routes, listeners. Stop: listeners, requests in flight, live queries and
+//!     passwords, file; each once the one before is done.
 //! A2. After [`Serving::stop`] and [`Cairn::close`] nothing of the process touches the file, and no log lies beside it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::auth::access_token::{ACCESS_TOKEN_S, AccessTokens};
@@ -19,21 +20,21 @@ use crate::auth::password_pool::PasswordPool;
 use crate::auth::{Auth, ascii_origin};
 use crate::config::{self, Config, Origin};
 use crate::crypto::password::Cost;
-use crate::engine::{Durability, Engine, EngineOptions, Error, StoreOptions};
+use crate::engine::{AnonymousAccess, Durability, Engine, EngineOptions, Error, StoreOptions};
+use crate::faces::live;
 use crate::faces::live::http::LiveFace;
-use crate::faces::live::streams::{self, StreamTimes, Streams};
+use crate::faces::live::query_form::QueryLimits;
+use crate::faces::live::streams::{StreamTimes, Streams};
 use crate::faces::stack::{self, StackFace};
 use crate::faces::{Envelopes, Health, health_routes};
 use crate::live::Hub;
 use crate::live::presence::Presence;
+use crate::live::statistics::Statistics;
 use crate::net::files::Folder;
 use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings};
 
 /// How long requests in flight may take once the server stops.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
-
-/// Who signs access tokens, as they say.
-const ISSUER: &str = "cairn";
 
 /// Why nothing was started. The file is closed again.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +111,9 @@ impl Cairn {
         };
         let origin = ascii_origin(&url).ok_or_else(|| StartError::BaseUrl(url.clone()))?;
         let token = config.owner_token.as_ref().map(config::Secret::reveal);
-        let tokens = AccessTokens::new(self.engine.clone(), ISSUER, ACCESS_TOKEN_S)?;
+        // Without a configured address the name: what the port is today must not end everybody's tokens tomorrow.
+        let issuer = config.base_url.as_ref().map_or("cairn", |url| url.as_str());
+        let tokens = AccessTokens::new(self.engine.clone(), issuer, ACCESS_TOKEN_S)?;
         let tokens = Arc::new(tokens);
         let auth = Auth::new(self.engine.clone(), token, origin);
         let auth = Arc::new(auth.with_verifier(Box::new(Arc::clone(&tokens))));
@@ -124,55 +127,32 @@ impl Cairn {
                 Some(folder.handler())
             }
         };
-        let mut routes = self.routes(&auth);
-        let hub = if self.serves("live") {
-            let (hub, live) = self.live(&auth, tokens, &settings)?;
-            routes.extend(live);
-            Some(hub)
-        } else {
-            None
+        let live = match self.is_on("live") {
+            true => Some(Live::start(self, &auth, tokens, settings.rate.clone())?),
+            false => None,
         };
+        let mut routes = self.routes(&auth, live.as_ref().map(|live| &live.face))?;
+        if let Some(live) = &live {
+            routes.extend(live.streams(&settings)?);
+        }
         let router = Router::with_fallback(routes, public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
-        Ok(Serving { server, auth, hub, url })
+        if let Some(live) = &live {
+            // Set once, here.
+            let _ = live.face.dial.set(server.dial());
+        }
+        Ok(Serving { server, auth, url, live })
     }
 
-    fn serves(&self, face: &str) -> bool {
+    fn is_on(&self, face: &str) -> bool {
         self.config.faces.0.iter().any(|on| on == face)
     }
 
-    /// The live face and what it stands on.
-    fn live(
+    fn routes(
         &self,
         auth: &Arc<Auth>,
-        tokens: Arc<AccessTokens>,
-        settings: &Settings,
-    ) -> Result<(Hub, Vec<crate::net::Route>), StartError> {
-        let engine = &self.engine;
-        let sign_up = match self.config.signup_rule() {
-            config::Signup::Open => SignUpPolicy::Open,
-            config::Signup::Invite => SignUpPolicy::Invite,
-            config::Signup::Closed => SignUpPolicy::Closed,
-        };
-        let policy = AccountSettings { sign_up, ..AccountSettings::default() };
-        let pool = Arc::new(PasswordPool::start(Cost::STANDARD, engine.rng().clone())?);
-        let face = Arc::new(LiveFace {
-            engine: engine.clone(),
-            accounts: Arc::new(Accounts::new(engine.clone(), pool, tokens, policy)),
-            auth: Arc::clone(auth),
-            rate: settings.rate.clone(),
-            app_id: None,
-        });
-        let hub = Hub::start(engine.clone())?;
-        let presence = Presence::start(engine.clock().clone())?;
-        let mut routes = crate::faces::live::auth::routes(&face);
-        let shutdown = settings.shutdown.clone();
-        let streams = Streams::new(face, hub.clone(), presence, shutdown, StreamTimes::default());
-        routes.extend(streams::routes(&streams));
-        Ok((hub, routes))
-    }
-
-    fn routes(&self, auth: &Arc<Auth>) -> Vec<crate::net::Route> {
+        live: Option<&Arc<LiveFace>>,
+    ) -> Result<Vec<crate::net::Route>, RouteError> {
         let engine = &self.engine;
         let health = Health {
             engine: engine.clone(),
@@ -182,11 +162,34 @@ impl Cairn {
             started_ms: engine.clock().now_ms(),
         };
         let mut routes = health_routes(&Arc::new(health));
-        if self.serves("stack") {
+        if self.is_on("stack") {
             let face = StackFace { engine: engine.clone(), auth: Arc::clone(auth) };
             routes.extend(stack::routes(&Arc::new(face)));
         }
-        routes
+        if let Some(face) = live {
+            routes.extend(live::routes(face)?);
+        }
+        Ok(routes)
+    }
+
+    /// Without rules everybody who signed in may read and write every open collection (live 17.5).
+    fn warn_of_open_rules(&self) {
+        if self.engine.has_rules() {
+            return;
+        }
+        const SENTENCE: &str = "no rules document: whoever signs in may read and write every collection made through \
+            /api/data; PUT /api/admin/rules sets one";
+        // On loopback alone it is a note: whoever reaches it owns it, and a clean start has no warnings.
+        if self.config.is_loopback_only() {
+            tracing::info!("{SENTENCE}");
+        } else {
+            tracing::warn!("{SENTENCE}");
+        }
+        if self.config.anonymous != config::Anonymous::None {
+            tracing::warn!(
+                "the setting anonymous lets everybody in without signing in; it is for development"
+            );
+        }
     }
 
     /// Finishes what is queued and closes the file. Every clone of this and of its engine is of no use afterwards.
@@ -195,12 +198,73 @@ impl Cairn {
     }
 }
 
+/// The live face, with the threads it needs.
+struct Live {
+    face: Arc<LiveFace>,
+    passwords: Arc<PasswordPool>,
+}
+
+impl Live {
+    fn start(
+        cairn: &Cairn,
+        auth: &Arc<Auth>,
+        tokens: Arc<AccessTokens>,
+        rate: Rate,
+    ) -> Result<Self, StartError> {
+        let (engine, config) = (&cairn.engine, &cairn.config);
+        let passwords = Arc::new(PasswordPool::start(Cost::STANDARD, engine.rng().clone())?);
+        let settings = AccountSettings {
+            sign_up: match config.signup_rule() {
+                config::Signup::Open => SignUpPolicy::Open,
+                config::Signup::Invite => SignUpPolicy::Invite,
+                config::Signup::Closed => SignUpPolicy::Closed,
+            },
+            ..AccountSettings::default()
+        };
+        let accounts = Accounts::new(engine.clone(), Arc::clone(&passwords), tokens, settings);
+        let face = LiveFace {
+            engine: engine.clone(),
+            accounts: Arc::new(accounts),
+            auth: Arc::clone(auth),
+            rate,
+            app_id: config.app_id.as_ref().map(|id| id.0.clone()),
+            hub: Hub::start(engine.clone())?,
+            statistics: Arc::new(Statistics::new(engine.clock().clone())),
+            limits: QueryLimits::default(),
+            started_ms: engine.clock().now_ms(),
+            dial: OnceLock::new(),
+        };
+        cairn.warn_of_open_rules();
+        Ok(Self { face: Arc::new(face), passwords })
+    }
+
+    /// Sockets, event streams, presence and the change feed.
+    fn streams(&self, settings: &Settings) -> std::io::Result<Vec<crate::net::Route>> {
+        let presence = Presence::start(self.face.engine.clock().clone())?;
+        let (face, hub) = (Arc::clone(&self.face), self.face.hub.clone());
+        let (shutdown, times) = (settings.shutdown.clone(), StreamTimes::default());
+        Ok(live::streams::routes(&Streams::new(face, hub, presence, shutdown, times)))
+    }
+
+    fn stop(&self) {
+        self.face.hub.stop();
+        self.passwords.close();
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 /// A server that is answering.
 pub struct Serving {
+    // Dropped in this order: nobody asks any more when the threads behind the face end.
     server: Server,
     auth: Arc<Auth>,
-    hub: Option<Hub>,
     url: String,
+    live: Option<Live>,
 }
 
 impl std::fmt::Debug for Serving {
@@ -236,11 +300,9 @@ impl Serving {
 
     /// Takes no more connections and lets requests finish, at most [`DRAIN_MAX`]. Returns whether all did. Blocks.
     pub fn stop(self) -> bool {
-        let done = self.server.stop(DRAIN_MAX);
-        if let Some(hub) = &self.hub {
-            hub.stop();
-        }
-        done
+        let in_time = self.server.stop(DRAIN_MAX);
+        drop(self.live);
+        in_time
     }
 }
 
@@ -272,6 +334,11 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         content_bytes_max: usize::try_from(config.content_bytes_max.0).unwrap_or(usize::MAX),
         attachment_bytes_max: config.attachment_bytes_max.0,
         commons: config.commons,
+        anonymous: match config.anonymous {
+            config::Anonymous::None => AnonymousAccess::None,
+            config::Anonymous::Read => AnonymousAccess::Read,
+            config::Anonymous::Full => AnonymousAccess::Full,
+        },
         unreadable_as_missing: config.unreadable == config::Unreadable::NotFound,
         ..EngineOptions::default()
     }
@@ -303,7 +370,13 @@ fn net_settings(config: &Config, engine: &Engine) -> Settings {
 
 /// Settings that were given and that this program has no use for.
 pub fn idle_settings(config: &Config) -> Vec<&'static str> {
-    ["app", "anonymous"].into_iter().filter(|key| *config.origin(key) != Origin::Default).collect()
+    let live = config.faces.0.iter().any(|face| face == "live");
+    let of_live = ["signup", "anonymous", "app_id"].into_iter().filter(|_| !live);
+    ["app"]
+        .into_iter()
+        .chain(of_live)
+        .filter(|key| *config.origin(key) != Origin::Default)
+        .collect()
 }
 
 #[cfg(test)]
@@ -316,8 +389,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cairn = Cairn::open(folder.path().join("a.cairn")).unwrap();
         let auth = Arc::new(Auth::new(cairn.engine.clone(), None, "http://a".into()));
-        let router = Router::new(cairn.routes(&auth)).unwrap();
-        assert!(router.routes().count() > 20);
+        let tokens = AccessTokens::new(cairn.engine.clone(), "cairn", ACCESS_TOKEN_S).unwrap();
+        let rate = Rate::new(cairn.engine.clock().clone(), RateLimits::default());
+        let live = Live::start(&cairn, &auth, Arc::new(tokens), rate).unwrap();
+        let router = Router::new(cairn.routes(&auth, Some(&live.face)).unwrap()).unwrap();
+        assert!(router.routes().count() > 80);
+        for route in router.routes() {
+            assert!(!route.doc.summary.is_empty(), "{route:?} is not described");
+        }
+        live.stop();
         cairn.close();
     }
 

@@ -20,6 +20,7 @@ mod hub;
 pub mod inbox;
 mod index;
 pub mod presence;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 

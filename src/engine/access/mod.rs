@@ -11,14 +11,16 @@
 mod actions;
 mod live;
 mod references;
+mod rule_book;
 
 use std::cell::OnceCell;
 use std::fmt;
 
 pub(crate) use actions::{Actions, NEVER_GRANTED};
 pub use live::{AnonymousAccess, RuleSet};
-pub(crate) use live::{is_ruled, profile_faults};
+pub(crate) use live::{context, is_ruled, profile_faults};
 pub(crate) use references::ATTACHMENT;
+pub(crate) use rule_book::RuleBook;
 
 use super::error::{Error, Result};
 use super::links::{Permission, stored_associations, stored_permissions};

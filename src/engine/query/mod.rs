@@ -2,6 +2,7 @@
 
 pub(crate) mod changes;
 mod cursor;
+pub(crate) mod describe;
 pub(crate) mod run;
 pub mod tree;
 pub(crate) mod watch;
