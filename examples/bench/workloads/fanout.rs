@@ -373,10 +373,11 @@ pub fn idle(bench: &mut Bench) -> Result<()> {
             ))
         })?;
         let mut add = |metric, value| {
-            bench.results.add(crate::CAIRN, "idle-subscribers", Some(subscribers), metric, value);
+            bench.results.add(crate::CAIRN, "idle-subscribers", None, metric, value);
         };
         add(metric, anonymous);
         add(rss, all);
+        add("subscribers", subscribers as f64);
     }
     Ok(())
 }

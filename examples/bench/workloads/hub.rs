@@ -82,6 +82,8 @@ fn inserts(
     let caller = Caller::of("did:example:bench", "did:example:bench");
     let count = Arc::new(Count::default());
     let kept = runtime.block_on(follow(&engine, &hub, &caller, &count, subscriptions))?;
+    // A thread has its name only once it runs.
+    wait(|| thread_cpu_us().is_ok()).context("the hub has no thread of the expected name")?;
     let cpu_before = thread_cpu_us()?;
     let made = Rc::new(Cell::new(0_u64));
     let error = Rc::new(RefCell::new(None));
