@@ -25,6 +25,8 @@ pub type Row = Map<String, Value>;
 /// A row in both results that differs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Updated {
+    /// The row before the change.
+    pub was: Arc<Row>,
     /// The row after the change.
     pub row: Arc<Row>,
     /// `id`, the fields whose value changed, and `$unset` with the names of those that vanished.
@@ -71,7 +73,8 @@ pub fn diff(old: &[Arc<Row>], new: &[Arc<Row>], shape: Shape) -> Option<Diff> {
             Some(was) if Arc::ptr_eq(was, row) => {}
             Some(was) => {
                 if let Some(changes) = row_changes(was, row) {
-                    diff.updated.push(Updated { row: Arc::clone(row), changes });
+                    let (was, row) = (Arc::clone(was), Arc::clone(row));
+                    diff.updated.push(Updated { was, row, changes });
                 }
             }
         }

@@ -7,6 +7,7 @@
 //! O2. A row that came and went in between is not mentioned.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -63,58 +64,40 @@ fn fold_root(was: &RootChange, is: &RootChange) -> Option<RootChange> {
 /// Joins two differences; `None` when nothing is left.
 #[must_use]
 pub fn fold_diff(earlier: &Diff, later: &Diff) -> Option<Diff> {
-    let mut gone: HashMap<&str, &Arc<Row>> =
-        earlier.removed.iter().map(|row| (id_of(row), row)).collect();
-    let removed_later: HashMap<&str, &Arc<Row>> =
-        later.removed.iter().map(|row| (id_of(row), row)).collect();
-    let updated_later: HashMap<&str, &Updated> =
-        later.updated.iter().map(|updated| (id_of(&updated.row), updated)).collect();
-
-    let mut folded = Diff::default();
-    let mut known: Vec<&str> = Vec::new();
-    for row in &earlier.added {
-        let id = id_of(row);
-        known.push(id);
-        if removed_later.contains_key(id) {
-            continue;
-        }
-        let row = updated_later.get(id).map_or(row, |updated| &updated.row);
-        folded.added.push(Arc::clone(row));
+    // Of each row that either names: what the client has, and what it is to have.
+    type Sides<'d> = (Option<&'d Arc<Row>>, Option<&'d Arc<Row>>);
+    fn sides(diff: &Diff) -> impl Iterator<Item = Sides<'_>> {
+        let removed = diff.removed.iter().map(|row| (Some(row), None));
+        let updated = diff.updated.iter().map(|updated| (Some(&updated.was), Some(&updated.row)));
+        removed.chain(updated).chain(diff.added.iter().map(|row| (None, Some(row))))
     }
-    for updated in &earlier.updated {
-        let id = id_of(&updated.row);
-        known.push(id);
-        if removed_later.contains_key(id) {
-            continue;
-        }
-        folded.updated.push(match updated_later.get(id) {
-            None => updated.clone(),
-            Some(later) => {
-                let changes = fold_fields(&updated.changes, &later.changes);
-                Updated { row: Arc::clone(&later.row), changes }
+    let mut rows: Vec<Sides<'_>> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for (was, is) in sides(earlier).chain(sides(later)) {
+        let id = was.or(is).map_or("", |row| id_of(row));
+        match places.entry(id) {
+            Entry::Occupied(place) => rows[*place.get()].1 = is,
+            Entry::Vacant(place) => {
+                place.insert(rows.len());
+                rows.push((was, is));
             }
-        });
+        }
     }
-    let known: std::collections::HashSet<&str> = known.into_iter().collect();
-    folded.updated.extend(
-        later.updated.iter().filter(|updated| !known.contains(id_of(&updated.row))).cloned(),
-    );
-    for row in &later.added {
-        match gone.remove(id_of(row)) {
-            None => folded.added.push(Arc::clone(row)),
-            // It left and came back: the client still has it as it was.
-            Some(was) => {
-                if let Some(changes) = row_changes(was, row) {
-                    folded.updated.push(Updated { row: Arc::clone(row), changes });
+    let mut folded =
+        Diff { order: later.order.clone().or_else(|| earlier.order.clone()), ..Diff::default() };
+    for sides in rows {
+        match sides {
+            (None, None) => {}
+            (None, Some(is)) => folded.added.push(Arc::clone(is)),
+            (Some(was), None) => folded.removed.push(Arc::clone(was)),
+            (Some(was), Some(is)) => {
+                if let Some(changes) = row_changes(was, is) {
+                    let (was, row) = (Arc::clone(was), Arc::clone(is));
+                    folded.updated.push(Updated { was, row, changes });
                 }
             }
         }
     }
-    folded.removed.extend(earlier.removed.iter().filter(|r| gone.contains_key(id_of(r))).cloned());
-    let new_here: std::collections::HashSet<&str> =
-        earlier.added.iter().map(|row| id_of(row)).collect();
-    folded.removed.extend(later.removed.iter().filter(|r| !new_here.contains(id_of(r))).cloned());
-    folded.order = later.order.clone().or_else(|| earlier.order.clone());
     if let Some(order) = &folded.order {
         let places: HashMap<&str, usize> =
             order.iter().enumerate().map(|(place, id)| (id.as_str(), place)).collect();
@@ -127,34 +110,6 @@ pub fn fold_diff(earlier: &Diff, later: &Diff) -> Option<Diff> {
     (!empty).then_some(folded)
 }
 
-/// The fields that two updates of one row changed together.
-fn fold_fields(earlier: &Row, later: &Row) -> Row {
-    const UNSET: &str = "$unset";
-    let names = |row: &Row| match row.get(UNSET) {
-        Some(Value::Array(names)) => names.clone(),
-        _ => Vec::new(),
-    };
-    let mut folded = earlier.clone();
-    folded.shift_remove(UNSET);
-    for (name, value) in later.iter().filter(|(name, _)| *name != UNSET) {
-        folded.insert(name.clone(), value.clone());
-    }
-    let mut unset = names(earlier);
-    unset.retain(|name| name.as_str().is_none_or(|name| !later.contains_key(name)));
-    for name in names(later) {
-        if let Some(text) = name.as_str() {
-            folded.shift_remove(text);
-        }
-        if !unset.contains(&name) {
-            unset.push(name);
-        }
-    }
-    if !unset.is_empty() {
-        folded.insert(UNSET.to_owned(), Value::Array(unset));
-    }
-    folded
-}
-
 /// About how many bytes of memory a change keeps alive.
 #[must_use]
 pub fn weight(change: &Change) -> usize {
@@ -164,7 +119,8 @@ pub fn weight(change: &Change) -> usize {
         bytes += root.value.as_ref().map_or(0, value_weight);
         let Some(diff) = &root.diff else { continue };
         bytes += diff.added.iter().chain(&diff.removed).map(|row| of_row(row)).sum::<usize>();
-        bytes += diff.updated.iter().map(|u| of_row(&u.row) + of_row(&u.changes)).sum::<usize>();
+        let of_update = |u: &Updated| of_row(&u.was) + of_row(&u.row) + of_row(&u.changes);
+        bytes += diff.updated.iter().map(of_update).sum::<usize>();
         bytes += diff.order.iter().flatten().map(|id| id.len() + 24).sum::<usize>();
     }
     bytes

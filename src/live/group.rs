@@ -187,7 +187,7 @@ pub(super) fn advance(
                     if let Some(changes) = row_changes(&was, &shown.fields) {
                         let row = Arc::new(shown.fields);
                         rows.insert(change.rid, Arc::clone(&row));
-                        found.updated.push(Updated { row, changes });
+                        found.updated.push(Updated { was, row, changes });
                     }
                 }
             }

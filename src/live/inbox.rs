@@ -316,3 +316,134 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::live::diff::{Diff, Row, Shape, diff};
+    use crate::live::{EncodedCache, RootChange};
+
+    fn rows(value: Value) -> Vec<Arc<Row>> {
+        let rows = value.as_array().unwrap().iter();
+        rows.map(|row| Arc::new(row.as_object().unwrap().clone())).collect()
+    }
+
+    fn change(tx: i64, old: Value, new: Value) -> Delivery {
+        let diff = diff(&rows(old), &rows(new), Shape::Set);
+        let root = RootChange { entity: "t".into(), index: 0, diff, value: None, rows: None };
+        Delivery::Change(Arc::new(Change {
+            tx,
+            roots: vec![root],
+            encoded: EncodedCache::default(),
+        }))
+    }
+
+    fn taken(inbox: &Inbox, behind: bool) -> Option<(Key, i64, Diff)> {
+        match inbox.take(behind)? {
+            Item::Change(key, change) => {
+                Some((key, change.tx, change.roots[0].diff.clone().unwrap()))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn numbered(n: i64) -> Value {
+        json!([{ "id": "a", "n": n }])
+    }
+
+    #[test]
+    fn changes_come_out_in_order_and_queries_take_turns() {
+        let inbox = Inbox::new();
+        let (one, two) = (inbox.sink(1, false), inbox.sink(2, false));
+        for n in 0..3 {
+            one.deliver(change(10 + n, numbered(n), numbered(n + 1)));
+        }
+        two.deliver(change(20, json!([]), numbered(0)));
+        let order: Vec<_> =
+            std::iter::from_fn(|| taken(&inbox, false)).map(|t| (t.0, t.1)).collect();
+        assert_eq!(order, [(1, 10), (2, 20), (1, 11), (1, 12)]);
+        assert_eq!(inbox.state().count, 0);
+    }
+
+    #[test]
+    fn who_is_behind_gets_all_as_one() {
+        let inbox = Inbox::new();
+        let sink = inbox.sink(1, false);
+        for n in 0..3 {
+            sink.deliver(change(10 + n, numbered(n), numbered(n + 1)));
+        }
+        let (_, tx, diff) = taken(&inbox, true).unwrap();
+        assert_eq!((tx, &*diff.updated[0].was), (12, &*rows(numbered(0))[0]));
+        assert_eq!(*diff.updated[0].row, *rows(numbered(3))[0]);
+        assert!(inbox.take(true).is_none());
+        // What was undone in between is not told.
+        sink.deliver(change(20, numbered(3), numbered(4)));
+        sink.deliver(change(21, numbered(4), numbered(3)));
+        assert!(inbox.take(true).is_none());
+        assert_eq!(inbox.state().count, 0);
+        assert_eq!(inbox.state().bytes, 0);
+        // And many wait as few.
+        for n in 0..1_000 {
+            sink.deliver(change(30 + n, numbered(n), numbered(n + 1)));
+        }
+        assert!(inbox.state().count <= CHANGES_MAX);
+        assert!(!inbox.is_overloaded());
+    }
+
+    #[test]
+    fn more_than_may_wait_overloads_it() {
+        let inbox = Inbox::new();
+        let sink = inbox.sink(1, false);
+        let row = |n: i64| json!([{ "id": format!("r{n}"), "x": "x".repeat(300_000) }]);
+        for n in 0..4 {
+            assert!(!inbox.is_overloaded());
+            sink.deliver(change(n, json!([]), row(n)));
+        }
+        sink.deliver(change(4, json!([]), row(4)));
+        assert!(inbox.is_overloaded());
+        // The same row again and again does not.
+        let inbox = Inbox::new();
+        let sink = inbox.sink(1, false);
+        for n in 0..20 {
+            let text = |n: i64| json!([{ "id": "a", "x": format!("{n}{}", "x".repeat(100_000)) }]);
+            sink.deliver(change(n, text(n), text(n + 1)));
+        }
+        assert!(!inbox.is_overloaded());
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_told() {
+        let inbox = Inbox::new();
+        let sink = inbox.sink(1, false);
+        sink.deliver(change(1, json!([]), numbered(0)));
+        inbox.forget(1);
+        sink.deliver(change(2, json!([]), numbered(0)));
+        assert!(inbox.take(false).is_none());
+        assert_eq!(inbox.state().count, 0);
+    }
+
+    #[test]
+    fn the_first_delivery_is_waited_for() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let inbox = Inbox::new();
+        let sink = inbox.sink(1, false);
+        let other = inbox.sink(2, false);
+        let first = std::thread::spawn(move || {
+            other.deliver(change(1, json!([]), numbered(0)));
+            sink.deliver(Delivery::Failed(Error::Denied));
+        });
+        let failed = runtime.block_on(inbox.first(1));
+        assert!(matches!(failed, Delivery::Failed(Error::Denied)));
+        first.join().unwrap();
+        assert_eq!(taken(&inbox, false).map(|t| t.0), Some(2));
+        runtime.block_on(async {
+            let sink = inbox.sink(3, false);
+            sink.deliver(Delivery::Initial { tx: 5, roots: Vec::new() });
+            assert!(matches!(inbox.first(3).await, Delivery::Initial { tx: 5, .. }));
+        });
+    }
+}

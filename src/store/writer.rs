@@ -111,6 +111,7 @@ impl Unit<'_> {
         let (names, events) = (self.new_names.len(), self.events.len());
         let (afterwards, tx_used) = (self.afterwards.len(), self.tx_used);
         let (types, types_changed) = (self.view.types.clone(), self.types_changed);
+        let tx_used = self.tx_used;
         let result = step(self);
         if result.is_err() {
             run(self, "ROLLBACK TO step")?;
@@ -120,6 +121,8 @@ impl Unit<'_> {
             self.tx_used = tx_used;
             self.view.types = types;
             self.types_changed = types_changed;
+            // A unit whose every step was taken back does not use up its number.
+            self.tx_used = tx_used;
         }
         run(self, "RELEASE step")?;
         result

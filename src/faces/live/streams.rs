@@ -104,6 +104,8 @@ pub fn routes(cx: &Arc<Streams>) -> Vec<Route> {
 /// Who a stream belongs to, and how its end is learned.
 pub(super) struct Holder {
     pub(super) caller: Caller,
+    /// The user's id on the wire; nobody has none.
+    pub(super) user_id: Option<Box<str>>,
     proof: Proof,
 }
 
@@ -120,36 +122,33 @@ impl Holder {
     pub(super) fn of_token(cx: &Streams, token: &str) -> Result<Option<Self>, Failure> {
         // Before the look, so that an end in between is noticed.
         let changes = cx.engine().session_changes();
-        let Some(caller) = cx.face.auth.caller_of(token)? else { return Ok(None) };
+        let caller = cx.face.auth.caller_of(token)?;
+        Ok(caller.map(|caller| Self::new(cx, caller, token, changes)))
+    }
+
+    /// Somebody whose request was let in; `token` is what it came with. Look at once whether it is good.
+    pub(super) fn admitted(cx: &Streams, caller: Caller, token: &str) -> Self {
+        Self::new(cx, caller, token, cx.engine().session_changes())
+    }
+
+    fn new(cx: &Streams, caller: Caller, token: &str, changes: watch::Receiver<u64>) -> Self {
+        /// What the owner is called here.
+        const OWNER: &str = "admin";
+        let user_id = match caller.account() {
+            Some(account) => Some(&*account.user_id),
+            None if cx.engine().is_owner_alone(&caller) => Some(OWNER),
+            None => caller.subject(),
+        };
+        let user_id = user_id.map(Into::into);
         let proof = match caller.session() {
             Some(_) => Proof::Session(changes),
             None => Proof::Token(token.into()),
         };
-        Ok(Some(Self { caller, proof }))
+        Self { caller, user_id, proof }
     }
 
     pub(super) fn nobody() -> Self {
-        Self { caller: Caller::anonymous(), proof: Proof::Nobody }
-    }
-
-    /// Somebody whose request was let in; `token` is what it came with.
-    pub(super) fn admitted(cx: &Streams, caller: Caller, token: &str) -> Self {
-        let proof = match caller.session() {
-            Some(_) => Proof::Session(cx.engine().session_changes()),
-            None => Proof::Token(token.into()),
-        };
-        Self { caller, proof }
-    }
-
-    /// The user's id on the wire; nobody has none.
-    pub(super) fn user_id(&self) -> Option<&str> {
-        /// What the owner is called here.
-        const OWNER: &str = "admin";
-        match self.caller.account() {
-            Some(account) => Some(&account.user_id),
-            None if matches!(self.proof, Proof::Nobody) => None,
-            None => Some(OWNER),
-        }
+        Self { caller: Caller::anonymous(), user_id: None, proof: Proof::Nobody }
     }
 
     /// Returns when somebody's session ended or an account changed: look with [`Holder::is_good`].
@@ -336,9 +335,9 @@ fn value_row(value: &Value) -> Row {
 }
 
 fn updated_value(value: &Value) -> Diff {
-    let row = Arc::new(value_row(value));
     let changes = value_row(value);
-    Diff { updated: vec![Updated { row, changes }], ..Diff::default() }
+    let row = Arc::new(changes.clone());
+    Diff { updated: vec![Updated { was: Arc::default(), row, changes }], ..Diff::default() }
 }
 
 /// A difference as several that each make a message of bounded size; a single row may still be larger.

@@ -203,14 +203,13 @@ impl<R: Incoming, S: Outgoing> Connection<R, S> {
         let Some(holder) = holder else {
             return Err(self.shut_out(dialect, id, "Invalid token"));
         };
-        let same = |new: &Holder| new.user_id() == self.holder.user_id();
-        if self.greeted && !same(&holder) {
+        if self.greeted && holder.user_id != self.holder.user_id {
             return Err(self.shut_out(dialect, id, "The token is another user's"));
         }
         self.holder = holder;
         self.last_dialect = dialect;
         let session = self.holder.caller.session().map(|session| &**session);
-        let message = messages::auth_ok(dialect, id, self.holder.user_id(), session);
+        let message = messages::auth_ok(dialect, id, self.holder.user_id.as_deref(), session);
         let now = Instant::now();
         (self.seen, self.next_ping) = (now, now + self.cx.times.ping);
         self.reply(&message).await
@@ -594,7 +593,7 @@ impl<R: Incoming, S: Outgoing> Connection<R, S> {
     /// This connection, as the rooms know it.
     fn member(&mut self) -> Arc<Member> {
         let (cx, id, inbox) = (&self.cx, &self.id, &self.inbox);
-        let user_id = self.holder.user_id().unwrap_or("anonymous");
+        let user_id = self.holder.user_id.as_deref().unwrap_or("anonymous");
         let member = self.member.get_or_insert_with(|| {
             let now_ms = cx.engine().clock().now_ms();
             let weak: std::sync::Weak<Inbox> = Arc::downgrade(inbox);

@@ -3,6 +3,8 @@
 //! Upgrades, and hands the socket to a [`connection`]. Knows addresses. Does not know messages.
 
 mod connection;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::sync::Arc;
