@@ -1,6 +1,6 @@
-//! The commands of README.md, run as they stand there, give the answers that stand there.
+//! The commands of README.md and of docs/live.md, run as they stand there, give the answers that stand there.
 //!
-//! Needs `bash` and `curl`, like a reader of the README; without them there is nothing to check.
+//! Needs `bash` and `curl`, like a reader of the pages; without them there is nothing to check.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader};
@@ -9,9 +9,9 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 /// Keys whose values differ from run to run.
-const FRESH: &[&str] = &["id", "createdAt", "updatedAt", "entityId"];
+const FRESH: &[&str] = &["id", "createdAt", "updatedAt", "entityId", "recordId", "at", "actor"];
 
-/// A command and what README says it prints.
+/// A command and what the page says it prints.
 struct Step {
     command: String,
     answer: String,
@@ -67,12 +67,21 @@ fn settled(text: &str) -> String {
 
 #[test]
 fn the_readme_is_true() {
+    check(include_str!("../README.md"), 12);
+}
+
+#[test]
+fn the_page_about_live_is_true() {
+    check(include_str!("../docs/live.md"), 12);
+}
+
+fn check(page: &str, least: usize) {
     let there = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
     if !there("bash") || !there("curl") {
         return;
     }
-    let steps = steps(include_str!("../README.md"));
-    assert!(steps.len() >= 12, "{} commands", steps.len());
+    let steps = steps(page);
+    assert!(steps.len() >= least, "{} commands", steps.len());
     let folder = tempfile::tempdir().unwrap();
     let token = "1f".repeat(32);
     let mut server = Command::new(env!("CARGO_BIN_EXE_cairn"))

@@ -30,6 +30,7 @@ mod process;
 mod report;
 mod results;
 mod target;
+mod websocket;
 mod workloads;
 
 use std::collections::BTreeMap;

@@ -6,8 +6,11 @@
 
 mod blobs;
 mod engine;
+mod fanout;
 pub mod files;
+mod hub;
 mod lists;
+mod live;
 mod machine;
 mod reads;
 mod search;
@@ -71,8 +74,6 @@ pub struct Workload {
 }
 
 /// In the order they run; those of one stage stand together.
-///
-/// Live queries (fan-out to subscribers) will be `live.rs` with a stage `Filled`.
 pub const ALL: &[Workload] = &[
     Workload { names: &["machine"], stage: Stage::Own, run: machine::run },
     Workload {
@@ -102,6 +103,31 @@ pub const ALL: &[Workload] = &[
         stage: Stage::Large,
         run: search::run,
     },
+    Workload { names: &["hub-match"], stage: Stage::Own, run: hub::run },
+    Workload {
+        names: &[
+            "fanout-1",
+            "fanout-1-free",
+            "fanout-100",
+            "fanout-100-free",
+            "fanout-1000",
+            "fanout-1000-free",
+        ],
+        stage: Stage::Own,
+        run: fanout::run,
+    },
+    Workload {
+        names: &["fanout-sparse", "fanout-sparse-none"],
+        stage: Stage::Own,
+        run: fanout::sparse,
+    },
+    Workload { names: &["idle-subscribers"], stage: Stage::Own, run: fanout::idle },
+    Workload {
+        names: &["sign-in", "read-before-sign-in", "read-beside-sign-in"],
+        stage: Stage::Own,
+        run: live::sign_in,
+    },
+    Workload { names: &["nested-down", "nested-up"], stage: Stage::Own, run: live::nested },
     Workload { names: &["blob-put", "blob-get"], stage: Stage::Own, run: blobs::move_blobs },
     Workload { names: &["blob-beside-insert"], stage: Stage::Own, run: blobs::beside_insert },
     Workload { names: &["idle", "size", "cold"], stage: Stage::Own, run: files::footprint },
