@@ -113,11 +113,13 @@ impl Unit<'_> {
         };
         run(self, "SAVEPOINT step")?;
         let (names, events) = (self.new_names.len(), self.events.len());
-        let afterwards = self.afterwards.len();
+        let (afterwards, tx_used) = (self.afterwards.len(), self.tx_used);
         let (types, types_changed) = (self.view.types.clone(), self.types_changed);
         let result = step(self);
         if result.is_err() {
             run(self, "ROLLBACK TO step")?;
+            // A unit whose every step was taken back does not use up its number.
+            self.tx_used = tx_used;
             self.new_names.truncate(names);
             self.events.truncate(events);
             self.afterwards.truncate(afterwards);
@@ -136,6 +138,7 @@ impl Unit<'_> {
     ) -> Result<Result<T, E>, E> {
         let written = self.connection.total_changes();
         let (names, events) = (self.new_names.len(), self.events.len());
+        let afterwards = self.afterwards.len();
         let result = step(self);
         if result.is_err() {
             if self.connection.total_changes() != written {
@@ -143,6 +146,7 @@ impl Unit<'_> {
             }
             self.new_names.truncate(names);
             self.events.truncate(events);
+            self.afterwards.truncate(afterwards);
         }
         Ok(result)
     }
