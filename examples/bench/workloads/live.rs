@@ -73,7 +73,9 @@ pub fn nested(bench: &mut Bench) -> Result<()> {
         let author = format!("a{}", n * 37 % AUTHORS);
         json!({ "posts": { "$where": { "authorId": author }, "$limit": PAGE, "author": {} } })
     };
-    let queries: [(&str, &str, &dyn Fn(usize) -> serde_json::Value); 2] =
+    /// A name, what is measured, and the query of a round.
+    type Measured<'a> = (&'a str, &'a str, &'a dyn Fn(usize) -> serde_json::Value);
+    let queries: [Measured<'_>; 2] =
         [("nested-down", "/authors", &down), ("nested-up", "/posts", &up)];
     for (name, rows, query) in queries {
         let mut requests = Requests::new(Order::Random, Expect::Rows(rows.to_owned(), PAGE));
