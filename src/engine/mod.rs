@@ -37,7 +37,7 @@ pub use rows::{
 
 pub use crate::store::{
     Counts, Direction, Durability, Options as StoreOptions, SortKey, Span, TokenRow, TypeInfo,
-    Types, Verification,
+    TypeSize, Types, Verification,
 };
 
 use std::path::Path;
@@ -249,6 +249,15 @@ impl Engine {
 
     pub fn counts(&self) -> Result<Counts> {
         self.store().read(|view| Ok(view.counts()?))
+    }
+
+    /// How much is in the file, in all and by type, on a query thread. For the owner alone.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], [`Error::Timeout`].
+    pub async fn sizes(&self, caller: &Caller) -> Result<(Counts, Vec<TypeSize>)> {
+        self.check_alone(caller)?;
+        self.store().query(|view| Ok((view.counts()?, view.type_sizes()?))).await
     }
 
     /// Bytes of the write-ahead log right now.

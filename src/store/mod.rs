@@ -54,7 +54,7 @@ pub use find::{
 };
 pub use grant::GrantRow;
 pub use idempotency::AnswerRow;
-pub use maintain::{Counts, Verification};
+pub use maintain::{Counts, TypeSize, Verification};
 pub use mfa_challenge::ChallengeRow;
 pub use name::NameId;
 pub use open::{APPLICATION_ID, FORMAT, SCHEMA, check_file};
