@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer, request as ask } from 'node:http';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { after, before, test } from 'node:test';
+import { after, before, test as each } from 'node:test';
 import { startBrowser, startServer } from './server.mjs';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -27,6 +27,15 @@ before(async () => {
 after(async () => {
   await browser?.close();
   await server?.stop();
+});
+
+/** A step needs those before it: after one that failed, the others would only wait. */
+let failed = false;
+const test = (name, run) => each(name, async (context) => {
+  if (failed) return context.skip('an earlier step failed');
+  failed = true;
+  await run();
+  failed = false;
 });
 
 /** Anything that the browser complains about, policy violations among it, fails the run. */
@@ -66,6 +75,12 @@ async function dark(name) {
 
 const go = (hash) => page.evaluate((to) => void (location.hash = to), hash);
 const said = (text) => page.locator('.notice', { hasText: text }).last().waitFor();
+
+/** Saves the record; its foot goes once the server has answered. */
+async function save() {
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('Not saved yet').waitFor({ state: 'detached' });
+}
 
 test('the door: a wrong token is refused in plain words', async () => {
   await page.goto(`${server.url}/_`);
@@ -132,7 +147,7 @@ test('a record is created; null, absent, empty and 0 stay different', async () =
   await go('#/data/com.example%2Fnote');
   await page.getByText('No records yet').waitFor();
   await page.getByRole('link', { name: 'New record' }).click();
-  await page.getByLabel('title', { exact: false }).first().click();
+  await page.locator('.form-row', { hasText: 'title' }).getByRole('button', { name: 'title' }).click();
   await page.locator('.form-row', { hasText: 'title' }).locator('input').fill('First note');
   await page.locator('.form-row', { hasText: 'stars' }).getByRole('button', { name: 'stars' }).click();
   await page.locator('.form-row', { hasText: 'due' }).getByRole('button', { name: 'null' }).click();
@@ -149,12 +164,10 @@ test('an edit is saved with If-Match; a field becomes null and absent', async ()
   const row = (name) => page.locator('.form-row', { hasText: name });
   await row('title').locator('input').fill('First note, edited');
   await row('stars').getByRole('button', { name: 'null' }).click();
-  await page.getByRole('button', { name: 'Save' }).click();
-  await said('Saved');
+  await save();
   assert.deepEqual((await api('GET', `records/${id}`)).content, { title: 'First note, edited', stars: null, due: null });
   await row('stars').getByRole('button', { name: 'absent' }).click();
-  await page.getByRole('button', { name: 'Save' }).click();
-  await page.getByText('version 3').first().waitFor();
+  await save();
   assert.ok(!('stars' in (await api('GET', `records/${id}`)).content));
 });
 
@@ -221,7 +234,7 @@ test('permissions are set, and the simulator says who may and why', async () => 
   await page.getByRole('button', { name: 'Save permissions' }).click();
   await page.locator('.verdict.yes', { hasText: 'the record is public' }).first().waitFor();
   await page.getByLabel('Identity to try').fill('did:web:ada.example');
-  await page.getByRole('button', { name: 'Try' }).click();
+  await page.getByRole('button', { name: 'Try', exact: true }).click();
   const row = page.getByRole('row', { name: /did:web:ada.example/ });
   await row.locator('.verdict.no', { hasText: 'no permission and no grant' }).first().waitFor();
   await accessible('access of a record');
@@ -234,8 +247,7 @@ test('the JSON view checks, and the code view can be run', async () => {
   await page.getByLabel('Content as JSON').fill('{"title": "From JSON"');
   await page.locator('.fault[role=alert]').waitFor();
   await page.getByLabel('Content as JSON').fill('{"title": "From JSON", "extra": [1, {"a": null}]}');
-  await page.getByRole('button', { name: 'Save' }).click();
-  await said('Saved');
+  await save();
   assert.deepEqual((await api('GET', `records/${id}`)).content, { title: 'From JSON', extra: [1, { a: null }] });
   await accessible('json');
   await page.getByRole('tab', { name: 'Code' }).click();
@@ -250,16 +262,16 @@ test('the grid: filters live in the address, cells are edited by keyboard', asyn
   await page.getByLabel('Search City').fill('Tirana');
   await page.waitForURL(/q=Tirana/);
   await page.locator('tbody tr').nth(1).waitFor({ state: 'detached' });
-  await page.getByRole('gridcell', { name: 'Tirana' }).focus();
+  await page.getByRole('gridcell', { name: 'Tirana', exact: true }).focus();
   await page.keyboard.press('F2');
   await page.keyboard.press('Control+A');
   await page.keyboard.type('Tiranë');
   await page.keyboard.press('Enter');
-  await page.getByRole('gridcell', { name: 'Tiranë' }).waitFor();
+  await page.getByRole('gridcell', { name: 'Tiranë', exact: true }).waitFor();
   await go('#/data/com.example%2Fcity?where=country%3DAL');
   await page.getByRole('button', { name: 'country = AL' }).waitFor();
-  await page.getByRole('gridcell', { name: 'Tiranë' }).waitFor();
-  await page.getByRole('gridcell', { name: 'Tiranë' }).focus();
+  await page.getByRole('gridcell', { name: 'Tiranë', exact: true }).waitFor();
+  await page.getByRole('gridcell', { name: 'Tiranë', exact: true }).focus();
   await page.keyboard.press('Enter');
   await page.waitForURL(/record=/);
   await accessible('grid');
@@ -271,9 +283,9 @@ test('the grid: filters live in the address, cells are edited by keyboard', asyn
 
 test('more rows come as one scrolls', async () => {
   await go('#/data/com.example%2Fcity');
-  await page.getByText(/loaded, more below|200 records/).waitFor();
+  await page.getByText(/loaded, more below|^\d+ records/).waitFor();
   await page.locator('.grid').evaluate((grid) => grid.scrollTo(0, grid.scrollHeight));
-  await page.getByText(/^200 records/).waitFor();
+  await page.getByText(/^198 records/).waitFor();
   assert.ok((await page.locator('tbody tr').count()) < 120);
 });
 
@@ -360,7 +372,7 @@ test('grants and groups', async () => {
 
 test('the palette goes anywhere by keyboard', async () => {
   await page.keyboard.press('Control+K');
-  await page.getByRole('combobox').fill('Tiranë');
+  await page.getByRole('combobox', { name: 'What are you looking for?' }).fill('Tiranë');
   await page.getByRole('option', { name: /Tiranë/ }).waitFor();
   await accessible('palette');
   await picture('palette');

@@ -428,7 +428,7 @@ function Grid(props: GridProps) {
           </tr>
         </thead>
         <tbody>
-          {from.value > 0 && <tr aria-hidden="true" class="space" style={{ height: from.value * ROW_PX }} />}
+          {from.value > 0 && <tr aria-hidden="true" class="space" style={{ height: `${from.value * ROW_PX}px` }} />}
           {rows.slice(from.value, last).map((record, index) => {
             const row = from.value + index;
             return (
@@ -477,7 +477,7 @@ function Grid(props: GridProps) {
               </tr>
             );
           })}
-          {last < rows.length && <tr aria-hidden="true" class="space" style={{ height: (rows.length - last) * ROW_PX }} />}
+          {last < rows.length && <tr aria-hidden="true" class="space" style={{ height: `${(rows.length - last) * ROW_PX}px` }} />}
         </tbody>
       </table>
       <p class="foot" role="status">
