@@ -14,6 +14,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::{Method, StatusCode, header};
+
 use crate::auth::access_token::{ACCESS_TOKEN_S, AccessTokens};
 use crate::auth::accounts::{AccountSettings, Accounts, SignUpPolicy};
 use crate::auth::password_pool::PasswordPool;
@@ -31,7 +33,10 @@ use crate::live::Hub;
 use crate::live::presence::Presence;
 use crate::live::statistics::Statistics;
 use crate::net::files::{Assets, Folder};
-use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings};
+use crate::net::{
+    Call, Guard, IpRange, Rate, RateClass, RateLimits, Reply, Route, RouteError, Router, Server,
+    Settings,
+};
 use crate::openapi;
 
 /// How long requests in flight may take once the server stops.
@@ -180,6 +185,7 @@ impl Cairn {
         let mut routes = self.face_routes(auth, live)?;
         let (documents, assets) = (Arc::new(openapi::Documents::default()), Assets::embedded());
         routes.extend(openapi::routes(&documents, &assets));
+        routes.extend(admin_pages(&assets));
         if landing {
             routes.extend(openapi::landing(&assets));
         }
@@ -293,6 +299,31 @@ impl Drop for Live {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// The admin pages: `/_/` and the files they are made of. Other addresses under `/_/` win, being literal.
+fn admin_pages(assets: &Assets) -> Vec<Route> {
+    let serve = assets.below("ui");
+    let entry = |address, name, summary| {
+        let serve = Arc::clone(&serve);
+        Route::new("cairn", Method::GET, address, name, Guard::None, move |call| serve(call))
+            .rate(RateClass::Unlimited)
+            .summary(summary)
+    };
+    // The pages name their files relative to the folder, so that a prefix before it does not matter.
+    let slash = |_: Call| async {
+        Reply::empty(StatusCode::PERMANENT_REDIRECT).with(header::LOCATION, "_/")
+    };
+    vec![
+        entry("/_/", "admin.page", "The admin pages").raw_reply(200, "text/html"),
+        entry("/_/{path*}", "admin.file", "A file of the admin pages")
+            .raw_reply(200, "application/octet-stream")
+            .fails(&[404]),
+        Route::new("cairn", Method::GET, "/_", "admin.slash", Guard::None, slash)
+            .rate(RateClass::Unlimited)
+            .summary("Leads to the admin pages")
+            .empty_reply(308),
+    ]
 }
 
 /// A server that is answering.

@@ -39,7 +39,7 @@ pub use rows::{
 
 pub use crate::store::{
     Counts, Direction, Durability, Options as StoreOptions, SortKey, Span, TokenRow, TypeInfo,
-    Types, Verification,
+    TypeSize, Types, Verification,
 };
 
 use std::path::Path;
@@ -273,6 +273,15 @@ impl Engine {
 
     pub fn counts(&self) -> Result<Counts> {
         self.store().read(|view| Ok(view.counts()?))
+    }
+
+    /// How much is in the file, in all and by type, on a query thread. For the owner alone.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], [`Error::Timeout`].
+    pub async fn sizes(&self, caller: &Caller) -> Result<(Counts, Vec<TypeSize>)> {
+        self.check_alone(caller)?;
+        self.store().query(|view| Ok((view.counts()?, view.type_sizes()?))).await
     }
 
     /// Bytes of the write-ahead log right now.

@@ -25,6 +25,14 @@ pub struct Counts {
     pub last_tx: i64,
 }
 
+/// How many records a type has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeSize {
+    pub type_id: String,
+    pub records: i64,
+    pub deleted_records: i64,
+}
+
 /// What a verification found. `faults` empty: the file is sound.
 #[derive(Clone, Debug, Default)]
 pub struct Verification {
@@ -56,6 +64,27 @@ impl View<'_> {
             free_bytes: one("PRAGMA freelist_count")? * page,
             last_tx: one("SELECT coalesce((SELECT tx FROM change ORDER BY seq DESC LIMIT 1), 0)")?,
         })
+    }
+
+    /// Records of every type that has some, by type. Reads the whole table of records: for query threads.
+    pub fn type_sizes(&self) -> Result<Vec<TypeSize>> {
+        let mut statement = self.prepare(
+            "SELECT c.name || '@' || t.version, s.records, s.deleted
+               FROM (SELECT type, count(*) - count(deleted_at) AS records, count(deleted_at) AS deleted
+                       FROM record
+                      GROUP BY type) s
+               JOIN type t ON t.id = s.type
+               JOIN collection c ON c.id = t.collection
+              ORDER BY c.name, t.version",
+        )?;
+        let rows = statement.query_map([], |row| {
+            Ok(TypeSize {
+                type_id: row.get(0)?,
+                records: row.get(1)?,
+                deleted_records: row.get(2)?,
+            })
+        })?;
+        Ok(rows.collect::<std::result::Result<_, _>>()?)
     }
 
     /// Checks everything that can be checked: pages, indexes, foreign keys, every blob's bytes, the content of every record,

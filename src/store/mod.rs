@@ -58,7 +58,7 @@ pub use find::{
 };
 pub use grant::{Given, GrantRow};
 pub use idempotency::AnswerRow;
-pub use maintain::{Counts, Verification};
+pub use maintain::{Counts, TypeSize, Verification};
 pub use mfa_challenge::ChallengeRow;
 pub use name::NameId;
 pub use open::{APPLICATION_ID, FORMAT, SCHEMA, check_file};

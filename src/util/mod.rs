@@ -6,5 +6,6 @@
 pub mod clock;
 pub mod id;
 pub mod json;
+pub mod process;
 pub mod rng;
 pub mod time;

@@ -1,16 +1,17 @@
-//! What a client asks first: the discovery document and the owner's card; and `explain`.
+//! What a client asks first: the discovery document and the owner's card; `explain` and `stats`.
 //!
 //! Knows the shapes. Does not know where the figures in them are enforced.
 
 use std::sync::Arc;
 
 use super::StackFace;
-use super::dto::{ok, push_text, record_reply};
+use super::dto::{self, ok, push_text, record_reply};
 use super::errors::Failure;
 use super::gate::Asked;
 use crate::engine::{Action, Caller};
 use crate::net::Reply;
 use crate::util::json::push_string;
+use crate::util::process::resident_bytes;
 use serde_json::Value;
 
 /// `MAJOR.MINOR` of the wire protocol; clients refuse another major.
@@ -64,6 +65,41 @@ pub(super) async fn explain(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, F
     let decision = cx.engine.explain(&asked.who, &who, action, record)?;
     let mut out = format!("{{\"allowed\":{},\"rule\":", decision.allowed);
     push_string(&mut out, &decision.rule.to_string());
+    out.push('}');
+    Ok(ok(out))
+}
+
+/// How much is in the file, for the pages of the owner.
+pub(super) async fn stats(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, Failure> {
+    let (counts, sizes) = cx.engine.sizes(&asked.who).await?;
+    let mut out = String::from("{\"types\":");
+    dto::push_all(&mut out, &sizes, |out, size| {
+        out.push_str("{\"typeId\":");
+        push_string(out, &size.type_id);
+        out.push_str(&format!(
+            ",\"records\":{},\"deletedRecords\":{}}}",
+            size.records, size.deleted_records
+        ));
+    });
+    for (name, value) in [
+        ("records", counts.records),
+        ("deletedRecords", counts.deleted_records),
+        ("versions", counts.versions),
+        ("changes", counts.changes),
+        ("associations", counts.associations),
+        ("files", counts.blobs),
+        ("fileBytes", counts.blob_bytes),
+        ("tokens", counts.tokens),
+        ("databaseBytes", counts.file_bytes),
+        ("freeBytes", counts.free_bytes),
+        ("lastTx", counts.last_tx),
+    ] {
+        out.push_str(&format!(",\"{name}\":{value}"));
+    }
+    out.push_str(&format!(",\"walBytes\":{}", cx.engine.wal_bytes()));
+    if let Some(bytes) = resident_bytes() {
+        out.push_str(&format!(",\"memoryBytes\":{bytes}"));
+    }
     out.push('}');
     Ok(ok(out))
 }

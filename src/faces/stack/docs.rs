@@ -352,6 +352,46 @@ pub(super) fn discovery() -> Value {
     })
 }
 
+pub(super) fn stats() -> Value {
+    let mut schema = json!({
+        "type": "object",
+        "properties": {
+            "types": list_of(json!({
+                "type": "object",
+                "required": ["typeId", "records", "deletedRecords"],
+                "properties": {
+                    "typeId": text(),
+                    "records": { "type": "integer" },
+                    "deletedRecords": { "type": "integer" }
+                }
+            })),
+            "memoryBytes": {
+                "type": "integer",
+                "description": "Resident; absent where the system does not say"
+            }
+        }
+    });
+    let names = [
+        "records",
+        "deletedRecords",
+        "versions",
+        "changes",
+        "associations",
+        "files",
+        "fileBytes",
+        "tokens",
+        "databaseBytes",
+        "freeBytes",
+        "lastTx",
+        "walBytes",
+    ];
+    for name in names {
+        schema["properties"][name] = json!({ "type": "integer" });
+    }
+    schema["required"] = json!(names);
+    schema
+}
+
 pub(super) fn decision() -> Value {
     json!({
         "type": "object",

@@ -442,6 +442,10 @@ fn owner_routes(cx: &Arc<StackFace>) -> Vec<Route> {
             .body(docs::texts_named(&["secret"]))
             .reply(200, docs::texts_named(&["token", "entityId"]))
             .fails(&[400, 401, 413]),
+        route(cx, get("/_/stats"), "stats.get", Guard::Owner, discovery::stats)
+            .summary("How much is in the file: records by type, versions, files, bytes, memory")
+            .reply(200, docs::stats())
+            .fails(&[401, 403, 503]),
         route(cx, get("/_/explain"), "access.explain", Guard::Owner, discovery::explain)
             .summary("Whether somebody may do something to a record, and which rule decides")
             .query("record", docs::text(), "The record's id")

@@ -103,6 +103,19 @@ impl Assets {
         Some(reply.with(CONTENT_TYPE, kind))
     }
 
+    /// Serves the files of one folder for a route whose first parameter spans the rest of the path,
+    /// or that has none (the folder's own page). What is not there is 404 without content.
+    #[must_use]
+    pub fn below(&self, folder: &'static str) -> Handler {
+        let assets = self.clone();
+        Arc::new(move |call| {
+            let path = format!("{folder}/{}", encode(call.param(0)));
+            let reply = assets.get(&path, &call.headers);
+            let reply = reply.unwrap_or_else(|| Reply::empty(StatusCode::NOT_FOUND));
+            Box::pin(async move { reply })
+        })
+    }
+
     /// Serves the files for a route whose first parameter spans the rest of the path, or that has
     /// none; what is not there shows the landing page when `pages` says so (a UI that routes by
     /// itself), and is 404 without content otherwise.
