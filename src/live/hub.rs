@@ -80,6 +80,8 @@ struct Request {
     caller: Caller,
     roots: Arc<Vec<Root>>,
     watched: Watched,
+    /// How often rights had changed when it was prepared.
+    rights: u64,
     since: Option<i64>,
     gate: Arc<Gate>,
 }
@@ -116,6 +118,8 @@ struct Inner {
     messages: Sender<Message>,
     members: AtomicU64,
     active: Arc<AtomicU64>,
+    /// Counts changes of rights; a message for each follows.
+    rights: Arc<AtomicU64>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -158,9 +162,11 @@ impl Hub {
                 }
             });
         }
+        let rights = Arc::new(AtomicU64::new(0));
         {
-            let messages = messages.clone();
+            let (messages, rights) = (messages.clone(), Arc::clone(&rights));
             engine.on_rules_changed(move || {
+                rights.fetch_add(1, Ordering::AcqRel);
                 let _ = messages.send(Message::Rights);
             });
         }
@@ -179,6 +185,7 @@ impl Hub {
                 pending,
                 overflow,
                 active: Arc::clone(&active),
+                rights: Arc::clone(&rights),
                 groups: HashMap::new(),
                 by_key: HashMap::new(),
                 members: HashMap::new(),
@@ -189,7 +196,7 @@ impl Hub {
         };
         let threads = Mutex::new(vec![pump, worker]);
         let members = AtomicU64::new(0);
-        Ok(Self { inner: Arc::new(Inner { engine, messages, members, active, threads }) })
+        Ok(Self { inner: Arc::new(Inner { engine, messages, members, active, rights, threads }) })
     }
 
     /// Follows a query. The first delivery is its result (or, with `since`, what changed after that unit where that can be
@@ -204,6 +211,8 @@ impl Hub {
         since: Option<i64>,
         sink: Arc<dyn Sink>,
     ) -> Result<Subscription, Error> {
+        // Before the look, so that a change in between is noticed.
+        let rights = self.inner.rights.load(Ordering::Acquire);
         let watched = self.inner.engine.watch(caller, &roots)?;
         let gate = Arc::new(Gate { open: Mutex::new(true), sink });
         let member = self.inner.members.fetch_add(1, Ordering::Relaxed);
@@ -211,6 +220,7 @@ impl Hub {
             caller: caller.clone(),
             roots,
             watched,
+            rights,
             since,
             gate: Arc::clone(&gate),
         });
@@ -226,6 +236,7 @@ impl Hub {
 
     /// Rules, a role or claims changed: every live query is looked at anew.
     pub fn rules_changed(&self) {
+        self.inner.rights.fetch_add(1, Ordering::AcqRel);
         let _ = self.inner.messages.send(Message::Rights);
     }
 
@@ -313,6 +324,7 @@ struct Pump {
     pending: Arc<AtomicUsize>,
     overflow: Arc<AtomicBool>,
     active: Arc<AtomicU64>,
+    rights: Arc<AtomicU64>,
     groups: HashMap<GroupId, Group>,
     by_key: HashMap<String, GroupId>,
     members: HashMap<MemberId, Member>,
@@ -336,7 +348,13 @@ impl Pump {
     }
 
     fn subscribe(&mut self, id: MemberId, request: Request) {
-        let Request { caller, roots, watched, since, gate } = request;
+        let Request { caller, roots, mut watched, rights, since, gate } = request;
+        if rights != self.rights.load(Ordering::Acquire) {
+            match self.engine.watch(&caller, &roots) {
+                Ok(now) => watched = now,
+                Err(error) => return gate.deliver(Delivery::Failed(error)),
+            }
+        }
         let waiting = since.map_or(Waiting::Fresh, Waiting::Since);
         self.join(id, Member { group: 0, caller, roots, gate }, watched, waiting);
     }
@@ -451,6 +469,14 @@ impl Pump {
         for change in changes.iter() {
             self.index.concerned(change, &mut concerned);
         }
+        let outdated = concerned.iter().copied().filter(|id| {
+            self.groups.get(id).is_some_and(|group| {
+                let roots = &group.watched.roots;
+                changes.iter().any(|change| roots.iter().any(|watch| watch.is_outdated_by(change)))
+            })
+        });
+        // Their queries are run again, which sees this unit.
+        self.regroup(outdated.collect());
         for id in concerned {
             let Some(group) = self.groups.get_mut(&id) else { continue };
             if group.is_plain() {
@@ -551,21 +577,29 @@ impl Pump {
         }
     }
 
-    /// Every member finds its group anew; what it saw before goes along, so that it gets the difference.
     fn rights_changed(&mut self) {
-        let members: Vec<MemberId> = self.members.keys().copied().collect();
-        let old_groups = std::mem::take(&mut self.groups);
-        self.by_key.clear();
-        self.index = Index::default();
+        self.regroup(self.groups.keys().copied().collect());
+    }
+
+    /// Every member of these groups finds its group anew; what it saw before goes along, so that it gets the difference.
+    fn regroup(&mut self, ids: Vec<GroupId>) {
+        let mut old_groups = HashMap::new();
+        let mut members: Vec<MemberId> = Vec::new();
+        for id in ids {
+            let Some(group) = self.groups.remove(&id) else { continue };
+            self.index.remove(id, &group.watched);
+            self.by_key.remove(&group.watched.key);
+            members.extend(group.members.keys());
+            old_groups.insert(id, group);
+        }
         for id in members {
             let Some(mut member) = self.members.remove(&id) else { continue };
-            let old = old_groups.get(&member.group);
-            let waiting = match old.and_then(|group| group.state.clone()) {
-                Some(state) if !old.is_some_and(|group| group.waiting.contains_key(&id)) => {
-                    Waiting::Carry(state)
-                }
-                _ => Waiting::Fresh,
-            };
+            let old: Option<&mut Group> = old_groups.get_mut(&member.group);
+            let waiting = old.and_then(|group| {
+                // Who still waits goes on waiting for the same.
+                group.waiting.remove(&id).or_else(|| group.state.clone().map(Waiting::Carry))
+            });
+            let waiting = waiting.unwrap_or(Waiting::Fresh);
             // Role and claims as they are now.
             if let Some(session) = member.caller.session().cloned() {
                 match self.engine.caller_of_session(&session) {

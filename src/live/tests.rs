@@ -179,3 +179,43 @@ fn other_rules_reach_live_queries() {
     set(json!({ "read": false }));
     assert_eq!(next(&inbox), json!({ "failed": "not allowed" }));
 }
+
+/// A query of a collection that nobody made yet obeys the rules from its first row on.
+#[test]
+fn a_collection_to_be_is_ruled_too() {
+    let s = Stage::new();
+    let rules = json!({ "entities": { "*": { "create": true, "update": true,
+        "read": { "$where": { "open": true } } } } });
+    let document = rules.as_object().cloned();
+    s.runtime.block_on(s.engine.set_rules(&s.engine.owner_caller(), document)).unwrap();
+    let (_kept, inbox) = s.follow(Node::default(), None);
+    assert_eq!(next(&inbox)["init"], json!([]));
+    s.write(Verb::Set, "a", json!({ "open": false }));
+    let tx = s.write(Verb::Set, "b", json!({ "open": true }));
+    let told = next(&inbox);
+    assert_eq!(told, json!({ "added": ["b"], "updated": [], "removed": [], "tx": tx }));
+}
+
+/// Two changes of rules, one right after the other: differences, and no second first result.
+#[test]
+fn rules_that_change_twice_are_told_as_differences() {
+    let s = Stage::new();
+    s.write(Verb::Set, "a", json!({ "n": 1 }));
+    s.write(Verb::Set, "b", json!({ "n": 2 }));
+    let (_kept, inbox) = s.follow(Node::default(), None);
+    assert_eq!(next(&inbox)["init"], json!(["a", "b"]));
+    for n in [1, 2, 1, 2] {
+        let rules = json!({ "entities": { "t": { "read": { "$where": { "n": n } } } } });
+        let document = rules.as_object().cloned();
+        s.runtime.block_on(s.engine.set_rules(&s.engine.owner_caller(), document)).unwrap();
+    }
+    let mut held = vec!["a".to_owned(), "b".to_owned()];
+    while held != ["b"] {
+        let told = next(&inbox);
+        let ids = |list: &Value| -> Vec<String> {
+            list.as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect()
+        };
+        held.retain(|id| !ids(&told["removed"]).contains(id));
+        held.extend(ids(&told["added"]));
+    }
+}

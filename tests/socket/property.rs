@@ -284,7 +284,10 @@ impl Follower {
             let pairs = held.iter().cloned().zip(&windows);
             pairs.map(|(held, is_window)| held.ordered(*is_window)).collect()
         };
-        let next = || self.inbox.recv_timeout(PATIENCE).expect("a delivery");
+        let next = || {
+            let late = |fault| panic!("{fault}: {:?} of {:?}", self.roots, self.caller);
+            self.inbox.recv_timeout(PATIENCE).unwrap_or_else(late)
+        };
         let Delivery::Initial { tx, roots } = next() else { panic!("a first result") };
         let first: Vec<Held> = roots.iter().map(|(_, rows)| Held::of(rows)).collect();
         let (mut held, mut at) = (first.clone(), tx);
@@ -327,7 +330,7 @@ fn tell(held: &mut [Held], change: &Change) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn a_subscriber_holds_what_the_query_gives(
         before in proptest::collection::vec(write(), 0..10),

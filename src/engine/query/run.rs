@@ -224,6 +224,12 @@ impl<'a> Run<'a> {
 
     /// What the caller may see of a collection: `None` when there is nothing of it.
     pub(super) fn source(&mut self, entity: &str, node: &Node) -> Result<Option<Source>> {
+        let source = self.source_to_be(entity, node)?;
+        Ok((!source.types.is_empty()).then_some(source))
+    }
+
+    /// As [`Run::source`], also of a collection that does not exist yet: the rules that will govern it.
+    pub(super) fn source_to_be(&mut self, entity: &str, node: &Node) -> Result<Source> {
         let family = family_of(entity);
         if family.starts_with('_') && family != USER_FAMILY && !self.access.alone() {
             return Err(Error::Denied);
@@ -255,7 +261,7 @@ impl<'a> Run<'a> {
             let masked = !source.fields.hidden.is_empty() || !source.fields.by_row.is_empty();
             if masked { source.in_memory = Some(search) } else { source.search = Some(search) }
         }
-        Ok((!source.types.is_empty()).then_some(source))
+        Ok(source)
     }
 
     /// Fields hidden on every row may not be named; those hidden on some rows count as missing there.

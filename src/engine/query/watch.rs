@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::run::{RootValue, Run, Shown, TreeAnswer, profile, run, run_as_of};
+use super::run::{RootValue, Run, Shown, Source, TreeAnswer, profile, run, run_as_of};
 use super::tree::Root;
 use crate::engine::commands::commit::parsed;
 use crate::engine::error::Result;
@@ -72,6 +72,8 @@ pub struct Watch {
     pub is_plain: bool,
     /// Any change anywhere may concern it.
     follows_all: bool,
+    /// The collection did not exist: who made it decides how it is governed.
+    is_provisional: bool,
     /// Order or window matter to the client.
     pub is_window: bool,
     condition: Filter,
@@ -126,6 +128,11 @@ impl Watch {
     /// Any change, of whatever collection, may concern this root.
     pub fn follows_all(&self) -> bool {
         self.follows_all
+    }
+
+    /// Whether this root has to be looked at anew: the change is the first of a collection that did not exist.
+    pub fn is_outdated_by(&self, change: &Followed) -> bool {
+        self.is_provisional && self.is_of(change)
     }
 
     /// Whether the change is one of this root's collection.
@@ -213,17 +220,16 @@ impl Engine {
             let mut run = Run::new(inner, view, caller);
             for root in roots {
                 let node = &root.node;
-                let source = run.source(&root.entity, node)?;
+                let source = run.source_to_be(&root.entity, node)?;
                 let follows_all = !node.relations.is_empty();
-                let scoped = source
-                    .as_ref()
-                    .is_some_and(|source| source.scope.as_ref().is_some_and(|scope| !scope.all));
-                let source = source.unwrap_or_default();
+                let scoped = source.scope.as_ref().is_some_and(|scope| !scope.all);
+                let is_provisional = source.types.is_empty();
                 let personal = follows_all && !inner.is_admin(caller);
                 if scoped || personal {
                     seen_by.push_str(&format!("{:?}", (caller.principal(), caller.subject())));
                 }
-                seen_by.push_str(&format!("{:?}{:?}", source.filter, source.fields));
+                let Source { filter, fields, .. } = &source;
+                seen_by.push_str(&format!("{filter:?}{fields:?}{is_provisional}"));
                 let condition = Filter::And(
                     source
                         .filter
@@ -244,6 +250,7 @@ impl Engine {
                         && search.is_none(),
                     // Permissions of a record, of a group, a grant: anything may open or close it.
                     follows_all: follows_all || scoped,
+                    is_provisional,
                     is_window: node.is_window(),
                     equality: Watch::equality_of(&condition),
                     condition,
