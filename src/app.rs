@@ -209,6 +209,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         timezone: config.timezone.as_ref().map(|zone| zone.0.clone()),
         content_bytes_max: usize::try_from(config.content_bytes_max.0).unwrap_or(usize::MAX),
         attachment_bytes_max: config.attachment_bytes_max.0,
+        storage_bytes_max: config.storage_bytes_max.0,
         commons: config.commons,
         unreadable_as_missing: config.unreadable == config::Unreadable::NotFound,
         ..EngineOptions::default()

@@ -26,6 +26,11 @@ pub fn types() -> Vec<BuiltIn> {
             fields("email, displayName, avatarUrl, role, metadata object, claims object"),
         ),
         ("_attachment@1", "Attachment", fields("fileId!, mimeType!, size! number, filename")),
+        (
+            "_file@1",
+            "File",
+            fields("path!, fileId! file-ref, size! number, contentType!, metadata object"),
+        ),
     ]
 }
 
@@ -108,7 +113,7 @@ mod tests {
         let mut ids: Vec<_> = all.iter().map(|(id, ..)| *id).collect();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), 15);
+        assert_eq!(ids.len(), 16);
         for (id, name, schema) in all {
             assert_eq!(TypeId::parse(id).unwrap().version, 1);
             assert!(name.starts_with(char::is_uppercase));

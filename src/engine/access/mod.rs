@@ -11,6 +11,7 @@
 mod actions;
 mod live;
 mod references;
+mod storage;
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -19,6 +20,7 @@ pub(crate) use actions::{Actions, NEVER_GRANTED};
 pub use live::{AnonymousAccess, RuleSet};
 pub(crate) use live::{is_ruled, profile_faults};
 pub(crate) use references::ATTACHMENT;
+pub(crate) use storage::FILE;
 
 use super::error::{Error, Result};
 use super::links::{Permission, stored_associations, stored_permissions};

@@ -14,6 +14,7 @@ mod migrate;
 mod permissions;
 mod restore;
 pub(super) mod special;
+pub mod stored_files;
 mod tokens;
 mod types;
 mod update;

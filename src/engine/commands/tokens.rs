@@ -138,7 +138,7 @@ impl Engine {
         if !alive(row.expires_at) {
             return Ok(None);
         }
-        let caller = Caller::of(&row.principal, &row.subject);
+        let caller = Caller::of_token(&row.principal, &row.subject, &row.id);
         if epoch == self.inner.token_epoch() {
             self.inner.tokens.put(hash, caller.clone(), row.expires_at);
         }

@@ -179,6 +179,7 @@ impl From<Error> for Failure {
             Kind::NotFound => Code::NotFound,
             Kind::Conflict | Kind::Drift | Kind::Stale => Code::Conflict,
             Kind::TooLarge => Code::PayloadTooLarge,
+            Kind::MediaType => Code::UnsupportedMediaType,
             Kind::Timeout | Kind::TooComplex => Code::QueryTooComplex,
             Kind::Busy => Code::Unavailable,
             Kind::Full => Code::StorageFull,
