@@ -20,6 +20,7 @@ use crate::faces::stack::{self, StackFace};
 use crate::faces::{Envelopes, Health, health_routes};
 use crate::net::files::Folder;
 use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings};
+use crate::openapi;
 
 /// How long requests in flight may take once the server stops.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -129,7 +130,14 @@ impl Cairn {
             let face = StackFace { engine: engine.clone(), auth: Arc::clone(auth) };
             routes.extend(stack::routes(&Arc::new(face)));
         }
-        routes
+        openapi::publish(routes)
+    }
+
+    /// The OpenAPI document of every address that [`Cairn::serve`] would answer.
+    #[must_use]
+    pub fn openapi(&self) -> serde_json::Value {
+        let auth = Arc::new(Auth::new(self.engine.clone(), None, String::new()));
+        openapi::document(&self.routes(&auth), openapi::Part::Whole)
     }
 
     /// Finishes what is queued and closes the file. Every clone of this and of its engine is of no use afterwards.

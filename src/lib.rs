@@ -17,6 +17,7 @@ pub mod engine;
 pub mod faces;
 pub mod live;
 pub mod net;
+pub mod openapi;
 pub mod schema;
 pub mod store;
 pub mod util;

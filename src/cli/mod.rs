@@ -14,6 +14,7 @@ mod export;
 mod import;
 mod init;
 mod offline;
+mod openapi;
 mod output;
 mod progress;
 mod serve;
@@ -92,6 +93,7 @@ fn command() -> Command {
         .subcommand(verify::VerifyArgs::augment_args(
             Command::new("verify").about("Check pages, references, histories and every blob of a file"),
         ))
+        .subcommand(Command::new("openapi").about("Print the OpenAPI document of every address"))
         .subcommand(doctor::DoctorArgs::augment_args(
             Command::new("doctor").about("Say what is in a file and what deserves a look"),
         ))
@@ -110,6 +112,7 @@ fn dispatch(arguments: Vec<std::ffi::OsString>) -> Result<Outcome> {
         "import" => import::run(&import::ImportArgs::from_arg_matches(matches)?),
         "export" => export::run(&export::ExportArgs::from_arg_matches(matches)?),
         "verify" => verify::run(&verify::VerifyArgs::from_arg_matches(matches)?),
+        "openapi" => openapi::run(),
         "doctor" => doctor::run(&doctor::DoctorArgs::from_arg_matches(matches)?),
         _ => serve::run(matches),
     }

@@ -13,6 +13,7 @@ pub mod mutate_form;
 pub mod pattern;
 pub mod query_form;
 pub mod sql_text;
+pub mod storage;
 
 pub use crate::live::diff;
 pub use crate::schema::{fault, filter_form, names, rules};

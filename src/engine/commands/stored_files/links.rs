@@ -6,8 +6,11 @@
 //! L2. It names one file: neither a file stored later under the path nor another media type is served by it.
 //! L3. Signatures are compared in constant time, before anything is looked up.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::{FileInfo, StoredFile, missing, open};
-use crate::crypto::{constant_time_eq, hex, hmac_sha256, unhex};
+use crate::crypto::{constant_time_eq, hmac_sha256};
 use crate::engine::access::Access;
 use crate::engine::commands::accounts::LINK_KEYS;
 use crate::engine::error::{Error, Result};
@@ -34,7 +37,7 @@ pub struct Link {
     /// Id of the file's record.
     pub record: String,
     pub content_type: String,
-    /// Hexadecimal.
+    /// HMAC-SHA-256 in base64url.
     pub signature: String,
 }
 
@@ -74,8 +77,8 @@ impl Engine {
             content_type: file.content_type.clone(),
             signature: String::new(),
         };
-        link.signature =
-            hex(&hmac_sha256(&key.secret, link.message(&file.path, transform).as_bytes()));
+        let message = link.message(&file.path, transform);
+        link.signature = URL_SAFE_NO_PAD.encode(hmac_sha256(&key.secret, message.as_bytes()));
         Ok(link)
     }
 
@@ -90,7 +93,7 @@ impl Engine {
         transform: &str,
     ) -> Result<(FileInfo, StoredFile)> {
         let message = link.message(path.as_str(), transform);
-        let shown = unhex(&link.signature).ok_or(Error::Unauthenticated)?;
+        let shown = URL_SAFE_NO_PAD.decode(&link.signature).map_err(|_| Error::Unauthenticated)?;
         let mut genuine = false;
         for key in self.signing_keys(LINK_KEYS)? {
             genuine |= constant_time_eq(&hmac_sha256(&key.secret, message.as_bytes()), &shown);

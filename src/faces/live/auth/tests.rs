@@ -77,6 +77,7 @@ impl Live {
             auth: Arc::new(auth),
             rate: Rate::new(clock.clone(), RateLimits { user: 30, ..RateLimits::default() }),
             app_id: app_id.map(str::to_owned),
+            public_url: None,
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         Self { _folder: folder, engine, tokens, clock, hand, routes: routes(&cx), runtime }
