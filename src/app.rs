@@ -5,19 +5,29 @@
 //! Knows every module by its constructor. Does not know what any of them does inside.
 //!
 //! Invariants
-//! A1. Start: file, credentials, routes, listeners. Stop: listeners, requests in flight, file; each once the one before is done.
+//! A1. Start: file, credentials, live queries, routes, listeners. Stop: listeners, requests in flight, live queries and
+//!     passwords, file; each once the one before is done.
 //! A2. After [`Serving::stop`] and [`Cairn::close`] nothing of the process touches the file, and no log lies beside it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::auth::access_token::{ACCESS_TOKEN_S, AccessTokens};
+use crate::auth::accounts::{AccountSettings, Accounts, SignUpPolicy};
+use crate::auth::password_pool::PasswordPool;
 use crate::auth::{Auth, ascii_origin};
 use crate::config::{self, Config, Origin};
-use crate::engine::{Durability, Engine, EngineOptions, Error, StoreOptions};
+use crate::crypto::password::Cost;
+use crate::engine::{AnonymousAccess, Durability, Engine, EngineOptions, Error, StoreOptions};
+use crate::faces::live;
+use crate::faces::live::http::LiveFace;
+use crate::faces::live::query_form::QueryLimits;
 use crate::faces::stack::{self, StackFace};
 use crate::faces::{Envelopes, Health, health_routes};
+use crate::live::Hub;
+use crate::live::statistics::Statistics;
 use crate::net::files::Folder;
 use crate::net::{IpRange, Rate, RateLimits, RouteError, Router, Server, Settings};
 use crate::openapi;
@@ -98,9 +108,6 @@ impl Cairn {
             Some(url) => url.as_str().to_owned(),
             None => format!("http://{}", reachable(first)),
         };
-        let origin = ascii_origin(&url).ok_or_else(|| StartError::BaseUrl(url.clone()))?;
-        let token = config.owner_token.as_ref().map(config::Secret::reveal);
-        let auth = Arc::new(Auth::new(self.engine.clone(), token, origin));
         let mut settings = net_settings(config, &self.engine);
         settings.base_url = Some(url.clone());
         let public = match &config.public {
@@ -111,12 +118,55 @@ impl Cairn {
                 Some(folder.handler())
             }
         };
-        let router = Router::with_fallback(self.routes(&auth), public)?;
+        let (auth, live) = self.faces(&url, settings.rate.clone())?;
+        let routes = self.routes(&auth, live.as_ref().map(|live| &live.face))?;
+        let router = Router::with_fallback(routes, public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
-        Ok(Serving { server, auth, url })
+        if let Some(live) = &live {
+            // Set once, here.
+            let _ = live.face.dial.set(server.dial());
+        }
+        Ok(Serving { server, auth, url, live })
     }
 
-    fn routes(&self, auth: &Arc<Auth>) -> Vec<crate::net::Route> {
+    /// The OpenAPI document of every address that [`Cairn::serve`] would answer.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn openapi(&self) -> Result<serde_json::Value, StartError> {
+        let rate = Rate::new(self.engine.clock().clone(), RateLimits::none());
+        let (auth, live) = self.faces("http://127.0.0.1", rate)?;
+        let routes = self.routes(&auth, live.as_ref().map(|live| &live.face))?;
+        Ok(openapi::document(&routes, openapi::Part::Whole))
+    }
+
+    /// Credentials, and the faces that have threads of their own.
+    fn faces(&self, url: &str, rate: Rate) -> Result<(Arc<Auth>, Option<Live>), StartError> {
+        let config = &self.config;
+        let origin = ascii_origin(url).ok_or_else(|| StartError::BaseUrl(url.to_owned()))?;
+        let token = config.owner_token.as_ref().map(config::Secret::reveal);
+        // Without a configured address the name: what the port is today must not end everybody's tokens tomorrow.
+        let issuer = config.base_url.as_ref().map_or("cairn", |url| url.as_str());
+        let tokens = AccessTokens::new(self.engine.clone(), issuer, ACCESS_TOKEN_S)?;
+        let tokens = Arc::new(tokens);
+        let auth = Auth::new(self.engine.clone(), token, origin);
+        let auth = Arc::new(auth.with_verifier(Box::new(Arc::clone(&tokens))));
+        let live = match self.is_on("live") {
+            true => Some(Live::start(self, &auth, tokens, rate)?),
+            false => None,
+        };
+        Ok((auth, live))
+    }
+
+    fn is_on(&self, face: &str) -> bool {
+        self.config.faces.0.iter().any(|on| on == face)
+    }
+
+    fn routes(
+        &self,
+        auth: &Arc<Auth>,
+        live: Option<&Arc<LiveFace>>,
+    ) -> Result<Vec<crate::net::Route>, RouteError> {
         let engine = &self.engine;
         let health = Health {
             engine: engine.clone(),
@@ -126,18 +176,34 @@ impl Cairn {
             started_ms: engine.clock().now_ms(),
         };
         let mut routes = health_routes(&Arc::new(health));
-        if self.config.faces.0.iter().any(|face| face == "stack") {
+        if self.is_on("stack") {
             let face = StackFace { engine: engine.clone(), auth: Arc::clone(auth) };
             routes.extend(stack::routes(&Arc::new(face)));
         }
-        openapi::publish(routes)
+        if let Some(face) = live {
+            routes.extend(live::routes(face)?);
+        }
+        Ok(openapi::publish(routes))
     }
 
-    /// The OpenAPI document of every address that [`Cairn::serve`] would answer.
-    #[must_use]
-    pub fn openapi(&self) -> serde_json::Value {
-        let auth = Arc::new(Auth::new(self.engine.clone(), None, String::new()));
-        openapi::document(&self.routes(&auth), openapi::Part::Whole)
+    /// Without rules everybody who signed in may read and write every open collection (live 17.5).
+    fn warn_of_open_rules(&self) {
+        if self.engine.has_rules() {
+            return;
+        }
+        const SENTENCE: &str = "no rules document: whoever signs in may read and write every collection made through \
+            /api/data; PUT /api/admin/rules sets one";
+        // On loopback alone it is a note: whoever reaches it owns it, and a clean start has no warnings.
+        if self.config.is_loopback_only() {
+            tracing::info!("{SENTENCE}");
+        } else {
+            tracing::warn!("{SENTENCE}");
+        }
+        if self.config.anonymous != config::Anonymous::None {
+            tracing::warn!(
+                "the setting anonymous lets everybody in without signing in; it is for development"
+            );
+        }
     }
 
     /// Finishes what is queued and closes the file. Every clone of this and of its engine is of no use afterwards.
@@ -146,11 +212,66 @@ impl Cairn {
     }
 }
 
+/// The live face, with the threads it needs.
+struct Live {
+    face: Arc<LiveFace>,
+    passwords: Arc<PasswordPool>,
+}
+
+impl Live {
+    fn start(
+        cairn: &Cairn,
+        auth: &Arc<Auth>,
+        tokens: Arc<AccessTokens>,
+        rate: Rate,
+    ) -> Result<Self, StartError> {
+        let (engine, config) = (&cairn.engine, &cairn.config);
+        let passwords = Arc::new(PasswordPool::start(Cost::STANDARD, engine.rng().clone())?);
+        let settings = AccountSettings {
+            sign_up: match config.signup_rule() {
+                config::Signup::Open => SignUpPolicy::Open,
+                config::Signup::Invite => SignUpPolicy::Invite,
+                config::Signup::Closed => SignUpPolicy::Closed,
+            },
+            ..AccountSettings::default()
+        };
+        let accounts = Accounts::new(engine.clone(), Arc::clone(&passwords), tokens, settings);
+        let face = LiveFace {
+            engine: engine.clone(),
+            accounts: Arc::new(accounts),
+            auth: Arc::clone(auth),
+            rate,
+            app_id: config.app_id.as_ref().map(|id| id.0.clone()),
+            public_url: config.base_url.as_ref().map(|url| url.as_str().to_owned()),
+            hub: Hub::start(engine.clone())?,
+            statistics: Arc::new(Statistics::new(engine.clock().clone())),
+            limits: QueryLimits::default(),
+            started_ms: engine.clock().now_ms(),
+            dial: OnceLock::new(),
+        };
+        cairn.warn_of_open_rules();
+        Ok(Self { face: Arc::new(face), passwords })
+    }
+
+    fn stop(&self) {
+        self.face.hub.stop();
+        self.passwords.close();
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 /// A server that is answering.
 pub struct Serving {
+    // Dropped in this order: nobody asks any more when the threads behind the face end.
     server: Server,
     auth: Arc<Auth>,
     url: String,
+    live: Option<Live>,
 }
 
 impl std::fmt::Debug for Serving {
@@ -186,7 +307,9 @@ impl Serving {
 
     /// Takes no more connections and lets requests finish, at most [`DRAIN_MAX`]. Returns whether all did. Blocks.
     pub fn stop(self) -> bool {
-        self.server.stop(DRAIN_MAX)
+        let in_time = self.server.stop(DRAIN_MAX);
+        drop(self.live);
+        in_time
     }
 }
 
@@ -219,6 +342,11 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         attachment_bytes_max: config.attachment_bytes_max.0,
         storage_bytes_max: config.storage_bytes_max.0,
         commons: config.commons,
+        anonymous: match config.anonymous {
+            config::Anonymous::None => AnonymousAccess::None,
+            config::Anonymous::Read => AnonymousAccess::Read,
+            config::Anonymous::Full => AnonymousAccess::Full,
+        },
         unreadable_as_missing: config.unreadable == config::Unreadable::NotFound,
         ..EngineOptions::default()
     }
@@ -250,8 +378,11 @@ fn net_settings(config: &Config, engine: &Engine) -> Settings {
 
 /// Settings that were given and that this program has no use for.
 pub fn idle_settings(config: &Config) -> Vec<&'static str> {
-    ["app", "signup", "anonymous"]
+    let live = config.faces.0.iter().any(|face| face == "live");
+    let of_live = ["signup", "anonymous", "app_id"].into_iter().filter(|_| !live);
+    ["app"]
         .into_iter()
+        .chain(of_live)
         .filter(|key| *config.origin(key) != Origin::Default)
         .collect()
 }
@@ -266,8 +397,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cairn = Cairn::open(folder.path().join("a.cairn")).unwrap();
         let auth = Arc::new(Auth::new(cairn.engine.clone(), None, "http://a".into()));
-        let router = Router::new(cairn.routes(&auth)).unwrap();
-        assert!(router.routes().count() > 20);
+        let tokens = AccessTokens::new(cairn.engine.clone(), "cairn", ACCESS_TOKEN_S).unwrap();
+        let rate = Rate::new(cairn.engine.clock().clone(), RateLimits::default());
+        let live = Live::start(&cairn, &auth, Arc::new(tokens), rate).unwrap();
+        let router = Router::new(cairn.routes(&auth, Some(&live.face)).unwrap()).unwrap();
+        assert!(router.routes().count() > 80);
+        for route in router.routes() {
+            assert!(!route.doc.summary.is_empty(), "{route:?} is not described");
+        }
+        live.stop();
         cairn.close();
     }
 

@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 /// The port of the default addresses.
 pub const PORT: u16 = 7700;
 /// The faces this program has.
-pub const FACES: &[&str] = &["stack"];
+pub const FACES: &[&str] = &["stack", "live"];
 /// How long a list in a setting may be.
 const LIST_MAX: usize = 1_000;
 
@@ -196,6 +196,8 @@ settings! {
     signup: Option<Signup> = None, Quiet, &[];
     /// What an anonymous caller may do on the live face: `none`, `read` or `full`. Anything but `none` is for development.
     anonymous: Anonymous = Anonymous::None, Quiet, &[];
+    /// The one application id that `/v1/apps/{appId}` serves. Without it any id is served.
+    app_id: Option<AppId> = None, Quiet, &[];
     /// The stack face's answer about a record the caller may not read: `forbidden` (403) or `not_found` (404).
     unreadable: Unreadable = Unreadable::Forbidden, Quiet, &[];
     /// Register the common types (`org.haverstack/note@1`, …) at start.
@@ -759,6 +761,15 @@ text_setting!(
             })
     },
     "origin such as https://app.example.com"
+);
+text_setting!(
+    /// An application's id in `/v1/apps/{appId}`.
+    AppId,
+    |text| {
+        (1..=64).contains(&text.len())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+    },
+    "application id: 1 to 64 letters, digits, _ or -"
 );
 text_setting!(
     /// A host name, without port.

@@ -8,7 +8,7 @@ mod common;
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cairn::auth::Auth;
@@ -19,7 +19,10 @@ use cairn::crypto::password::Cost;
 use cairn::engine::{Engine, EngineOptions};
 use cairn::faces::Envelopes;
 use cairn::faces::live::http::LiveFace;
+use cairn::faces::live::query_form::QueryLimits;
 use cairn::faces::live::{auth, storage};
+use cairn::live::Hub;
+use cairn::live::statistics::Statistics;
 use cairn::net::{Rate, RateLimits, Router, Server, Settings};
 use cairn::util::clock::{Clock, ManualClock};
 use cairn::util::rng::Rng;
@@ -64,6 +67,11 @@ impl World {
             rate: rate.clone(),
             app_id: None,
             public_url: public_url.map(str::to_owned),
+            hub: Hub::start(engine.clone()).unwrap(),
+            statistics: Arc::new(Statistics::new(engine.clock().clone())),
+            limits: QueryLimits::default(),
+            started_ms: engine.clock().now_ms(),
+            dial: OnceLock::new(),
         });
         let mut routes = auth::routes(&face);
         routes.extend(storage::routes(&face));

@@ -24,5 +24,5 @@ fn document(file: &std::path::Path) -> Result<serde_json::Value> {
     let cairn = Cairn::with(config).map_err(super::offline::explain)?;
     let document = cairn.openapi();
     cairn.close();
-    Ok(document)
+    Ok(document?)
 }

@@ -23,15 +23,16 @@ pub use caller::{ACCOUNT_DID, Account, Caller, Role};
 pub use commands::accounts;
 pub use commands::stored_files;
 pub use commands::{
-    Collected, ExactRecord, Exported, ImportRecord, NewRecord, NewToken, NewTypeInput, StoredFile,
-    Upload, UploadInput, Uploaded,
+    Collected, ExactRecord, Exported, FUNCTIONS_MAX, ImportRecord, NewRecord, NewToken,
+    NewTypeInput, StoredFile, Upload, UploadInput, Uploaded,
 };
 pub use error::{Error, Kind, Result};
+pub use query::describe::{EntityInfo, FIELDS_MAX, FieldInfo, FieldKind, Totals};
 pub use query::run::{RootValue, Shown, TreeAnswer};
 pub use query::tree;
 pub use query::watch::{Followed, Watch, Watched, value_key};
 pub use query::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
-pub use record::{AsOf, CONFIG_ID, Record, Snapshot};
+pub use record::{AsOf, CONFIG_ID, RULES_ID, Record, Snapshot};
 pub use rows::{
     Idempotency, MutateError, Mutated, Outcome, Row, RowOp, RowResult, Status, USERS, Verb,
 };
@@ -42,14 +43,15 @@ pub use crate::store::{
 };
 
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::schema::rules::AuthContext;
 use crate::store::{self, Store};
 use crate::util::clock::Clock;
 use crate::util::id::{IdMint, RecordId};
 use crate::util::rng::Rng;
-use access::Access;
+use access::{Access, RuleBook};
 use commands::TokenCache;
 use commands::accounts::SessionCache;
 
@@ -74,6 +76,8 @@ pub struct EngineOptions {
     pub unreadable_as_missing: bool,
     /// When wrong passwords lock a name.
     pub lockout: accounts::Lockout,
+    /// What callers without a credential may do with live collections while there is no rules document.
+    pub anonymous: AnonymousAccess,
 }
 
 impl Default for EngineOptions {
@@ -91,6 +95,7 @@ impl Default for EngineOptions {
             commons: false,
             unreadable_as_missing: false,
             lockout: accounts::Lockout::default(),
+            anonymous: AnonymousAccess::None,
         }
     }
 }
@@ -112,8 +117,7 @@ pub(crate) struct Inner {
     token_epoch: AtomicU64,
     sessions: Arc<SessionCache>,
     rights_epoch: AtomicU64,
-    rules: RwLock<Arc<RuleSet>>,
-    rules_tx: AtomicI64,
+    rules: Arc<RuleBook>,
 }
 
 impl Inner {
@@ -127,12 +131,12 @@ impl Inner {
 
     /// The rules of live collections in force.
     fn rules(&self) -> Arc<RuleSet> {
-        Arc::clone(&self.rules.read().expect("no holder of this lock panics"))
+        self.rules.current()
     }
 
     /// The unit that last changed the rules, as far as this process knows: what callers saw before cannot be told by them.
     fn rules_tx(&self) -> i64 {
-        self.rules_tx.load(Ordering::Acquire)
+        self.rules.tx()
     }
 
     /// The owner acting alone.
@@ -185,10 +189,10 @@ impl Engine {
             token_epoch: AtomicU64::new(0),
             sessions: Arc::default(),
             rights_epoch: AtomicU64::new(0),
-            rules: RwLock::default(),
-            rules_tx: AtomicI64::new(0),
+            rules: Arc::new(RuleBook::new(options.anonymous)),
         });
         setup::complete(&inner)?;
+        commands::load_rules(&inner)?;
         Ok(Self { inner })
     }
 
@@ -214,6 +218,20 @@ impl Engine {
     /// Passes the rules of live collections.
     pub fn is_admin(&self, caller: &Caller) -> bool {
         self.inner.is_admin(caller)
+    }
+
+    /// Whether a caller without a credential may do anything with live collections.
+    pub fn admits_anonymous(&self) -> bool {
+        let rules = self.inner.rules();
+        match &rules.document {
+            Some(document) => document.admits_anonymous(),
+            None => rules.anonymous != AnonymousAccess::None,
+        }
+    }
+
+    /// The caller as rules and functions ask about it.
+    pub fn auth_context(&self, caller: &Caller) -> AuthContext {
+        access::context(&self.inner, caller)
     }
 
     pub fn options(&self) -> &EngineOptions {

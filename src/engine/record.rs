@@ -9,6 +9,8 @@ use crate::util::time;
 
 /// The one record that holds the stack's own settings.
 pub const CONFIG_ID: &str = "_config";
+/// The one record that holds the rules document of live collections.
+pub const RULES_ID: &str = "_rules";
 
 /// A record. Instants are milliseconds; `permissions` and `associations` are JSON arrays in the form of the stack protocol,
 /// absent when empty; `content` is the JSON object as it came in, minified.
@@ -84,9 +86,9 @@ pub(crate) fn shown_id(row: &RecordRow) -> String {
     }
 }
 
-/// Ids outside the format that the stack face knows: `_config`, an imported owner card.
+/// Ids outside the format that the stack face knows: `_config`, `_rules`, an imported owner card.
 pub(crate) fn is_fixed(id: &str) -> bool {
-    id == CONFIG_ID || id.starts_with("did:")
+    id == CONFIG_ID || id == RULES_ID || id.starts_with("did:")
 }
 
 /// The row number behind an id of the stack face.

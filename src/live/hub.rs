@@ -158,6 +158,12 @@ impl Hub {
                 }
             });
         }
+        {
+            let messages = messages.clone();
+            engine.on_rules_changed(move || {
+                let _ = messages.send(Message::Rights);
+            });
+        }
         let active = Arc::new(AtomicU64::new(0));
         let worker = {
             let (engine, messages) = (engine.clone(), messages.clone());

@@ -17,6 +17,7 @@ pub mod diff;
 mod group;
 mod hub;
 mod index;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 

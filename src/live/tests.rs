@@ -159,3 +159,23 @@ fn resuming_tells_the_difference() {
     assert_eq!(next(&inbox)["init"], json!(["b", "c", "d"]));
     assert_eq!(s.hub.subscriptions(), 1);
 }
+
+/// Other rules are in force for what is followed already, without anybody telling the hub.
+#[test]
+fn other_rules_reach_live_queries() {
+    let s = Stage::new();
+    s.write(Verb::Set, "a", json!({ "open": true }));
+    s.write(Verb::Set, "b", json!({ "open": false }));
+    let (_kept, inbox) = s.follow(Node::default(), None);
+    assert_eq!(next(&inbox)["init"], json!(["a", "b"]));
+    let set = |rules: Value| {
+        let document = json!({ "entities": { "t": rules } }).as_object().cloned();
+        s.runtime.block_on(s.engine.set_rules(&s.engine.owner_caller(), document)).unwrap();
+    };
+    set(json!({ "read": { "$where": { "open": true } } }));
+    assert_eq!(next(&inbox)["removed"], json!(["b"]));
+    set(json!({ "read": true }));
+    assert_eq!(next(&inbox)["added"], json!(["b"]));
+    set(json!({ "read": false }));
+    assert_eq!(next(&inbox), json!({ "failed": "not allowed" }));
+}

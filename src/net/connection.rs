@@ -263,6 +263,17 @@ pub struct Gauges {
     pub websockets: u64,
 }
 
+/// Reads a server's gauges from elsewhere.
+#[derive(Clone, Debug)]
+pub struct Dial(pub(super) Arc<Registry>);
+
+impl Dial {
+    #[must_use]
+    pub fn read(&self) -> Gauges {
+        self.0.gauges()
+    }
+}
+
 /// Something that is told when the server stops.
 pub(super) trait Stops: Send + Sync {
     fn stop(&self);

@@ -23,7 +23,7 @@ mod server;
 pub mod websocket;
 
 pub use call::{Body, BodyError, Call, Query};
-pub use connection::{Gauges, Times};
+pub use connection::{Dial, Gauges, Times};
 pub use door::IpRange;
 pub use event_stream::{EVENTS_WAITING_MAX, EventError, EventSender, StreamEvent, event_stream};
 pub use rate::{Rate, RateLimits, RateState, UNLIMITED};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method};
 
-use super::{Handler, Route};
+use super::{Handler, Refusal, Route};
 
 /// Two routes that cannot both be served, or an address that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,8 @@ pub enum RouteError {
     #[error("{route}: {reason}")]
     Address { route: String, reason: String },
 }
+
+pub(super) const BAD_PARAMETER: &str = "a part of the address is no percent-encoded UTF-8";
 
 /// The table of routes, ready to be asked. Cheap to clone.
 #[derive(Clone)]
@@ -114,6 +116,20 @@ impl Router {
     /// Every route, in the order given.
     pub fn routes(&self) -> impl Iterator<Item = &Route> {
         self.0.routes.iter()
+    }
+
+    /// What would answer a call, and the values of its parameters: for calls made inside the process. `path` is without a
+    /// query.
+    ///
+    /// # Errors
+    /// Why nothing would.
+    pub fn look_up(&self, method: &Method, path: &str) -> Result<(&Route, Vec<String>), Refusal> {
+        match self.find(method, path) {
+            Found::Route(route, params) => Ok((route, params)),
+            Found::BadParameter => Err(Refusal::Malformed(BAD_PARAMETER.to_owned())),
+            Found::WrongMethod(_) => Err(Refusal::WrongMethod),
+            Found::Unknown(_) => Err(Refusal::Unknown),
+        }
     }
 
     /// `HEAD` is found where `GET` is.

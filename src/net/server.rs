@@ -35,13 +35,13 @@ use tokio::runtime::{Builder, Handle as RuntimeHandle};
 use tokio::sync::{mpsc, watch};
 
 use super::call::Query;
-use super::connection::{Gauges, InFlight, Registry, Ticket, Times};
+use super::connection::{Dial, Gauges, InFlight, Registry, Ticket, Times};
 use super::door::{Door, Visitor, has_credential};
 use super::gate::Gate;
 use super::outgoing::Outgoing;
 use super::rate::RateState;
 use super::route::names_no_limit;
-use super::router::Found;
+use super::router::{BAD_PARAMETER, Found};
 use super::screen::{HeadLimits, names_websocket};
 use super::{
     Body, BoxFuture, Call, Content, Envelope, Handler, IpRange, Rate, RateClass, RateLimits,
@@ -283,6 +283,12 @@ impl Server {
         self.registry.gauges()
     }
 
+    /// Reads the gauges wherever it is taken to.
+    #[must_use]
+    pub fn dial(&self) -> Dial {
+        Dial(Arc::clone(&self.registry))
+    }
+
     /// The runtimes, for tasks that live beside requests.
     #[must_use]
     pub fn runtimes(&self) -> &[RuntimeHandle] {
@@ -491,8 +497,7 @@ impl Shared {
         let (route, params) = match found {
             Found::Route(route, params) => (route, params),
             Found::BadParameter => {
-                let reason = "a part of the address is no percent-encoded UTF-8".to_owned();
-                return (refuse(&Refusal::Malformed(reason)), None);
+                return (refuse(&Refusal::Malformed(BAD_PARAMETER.to_owned())), None);
             }
             Found::WrongMethod(allow) => {
                 let mut reply = refuse(&Refusal::WrongMethod);

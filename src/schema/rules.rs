@@ -224,6 +224,14 @@ impl Rules {
         }
     }
 
+    /// Whether a caller without a credential may do anything at all with records.
+    #[must_use]
+    pub fn admits_anonymous(&self) -> bool {
+        let nobody = AuthContext::default();
+        let mut rules = self.entities.values().flat_map(BTreeMap::values);
+        rules.any(|found| evaluate(&found.rule, &nobody) != Decision::Deny)
+    }
+
     /// Which fields the caller may not read, or with `Create` and `Update` not write.
     #[must_use]
     pub fn fields(&self, entity: &str, operation: Operation, who: &AuthContext) -> FieldDecision {

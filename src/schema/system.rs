@@ -31,6 +31,8 @@ pub fn types() -> Vec<BuiltIn> {
             "File",
             fields("path!, fileId! file-ref, size! number, contentType!, metadata object"),
         ),
+        ("_rules@1", "Rules", fields("document! object")),
+        ("_function@1", "Function", fields("name!, definition! object")),
     ]
 }
 
@@ -113,7 +115,7 @@ mod tests {
         let mut ids: Vec<_> = all.iter().map(|(id, ..)| *id).collect();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), 16);
+        assert_eq!(ids.len(), 18);
         for (id, name, schema) in all {
             assert_eq!(TypeId::parse(id).unwrap().version, 1);
             assert!(name.starts_with(char::is_uppercase));

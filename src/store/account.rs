@@ -55,6 +55,11 @@ impl View<'_> {
         Ok(self.prepare(BY_RID)?.query_row([rid], AccountRow::read).optional()?)
     }
 
+    /// Accounts, disabled ones too.
+    pub fn account_count(&self) -> Result<i64> {
+        Ok(self.prepare("SELECT count(*) FROM account")?.query_row([], |row| row.get(0))?)
+    }
+
     /// `login` in its stored form.
     pub fn account_by_login(&self, login: &str) -> Result<Option<AccountRow>> {
         Ok(self.prepare(BY_LOGIN)?.query_row([login], AccountRow::read).optional()?)

@@ -54,6 +54,13 @@ impl View<'_> {
         self.blob_piece(upload.0, number)
     }
 
+    /// How many whole blobs there are, and their bytes.
+    pub fn file_totals(&self) -> Result<(i64, i64)> {
+        Ok(self
+            .prepare("SELECT count(*), coalesce(sum(size), 0) FROM blob WHERE hash IS NOT NULL")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+
     /// Piece `number` of a blob; `None` past the end or when the blob is gone.
     pub fn blob_piece(&self, blob: i64, number: i64) -> Result<Option<Vec<u8>>> {
         Ok(self

@@ -59,6 +59,14 @@ const OF_ACCOUNT: &str = "
      WHERE account = ?1
      ORDER BY last_used_at DESC, id DESC";
 
+/// Of all accounts; sorts the whole table, so it is for query threads.
+const USED_LAST: &str = "
+    SELECT id, account, device, ip, fingerprint, created_at, last_used_at, refresh, generation, idle_ms, expires_at, ends_at
+      FROM session
+     WHERE expires_at > ?1
+     ORDER BY last_used_at DESC, id DESC
+     LIMIT ?2";
+
 const INSERT: &str = "
     INSERT INTO session (id, account, device, ip, fingerprint, created_at, last_used_at, refresh, generation, idle_ms,
                          expires_at, ends_at)
@@ -93,6 +101,20 @@ impl View<'_> {
         let mut statement = self.prepare(OF_ACCOUNT)?;
         let rows = statement.query_map([account], SessionRow::read)?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// Sessions that live at `now`, the one used last first.
+    pub fn sessions_used_last(&self, now: i64, rows: i64) -> Result<Vec<SessionRow>> {
+        let mut statement = self.prepare(USED_LAST)?;
+        let rows = statement.query_map((now, rows), SessionRow::read)?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// How many sessions live at `now`.
+    pub fn session_count(&self, now: i64) -> Result<i64> {
+        Ok(self
+            .prepare("SELECT count(*) FROM session WHERE expires_at > ?1")?
+            .query_row([now], |row| row.get(0))?)
     }
 }
 

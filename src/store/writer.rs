@@ -109,7 +109,7 @@ impl Unit<'_> {
         };
         run(self, "SAVEPOINT step")?;
         let (names, events) = (self.new_names.len(), self.events.len());
-        let afterwards = self.afterwards.len();
+        let (afterwards, tx_used) = (self.afterwards.len(), self.tx_used);
         let (types, types_changed) = (self.view.types.clone(), self.types_changed);
         let result = step(self);
         if result.is_err() {
@@ -117,6 +117,7 @@ impl Unit<'_> {
             self.new_names.truncate(names);
             self.events.truncate(events);
             self.afterwards.truncate(afterwards);
+            self.tx_used = tx_used;
             self.view.types = types;
             self.types_changed = types_changed;
         }

@@ -71,6 +71,12 @@ impl Setup {
         self
     }
 
+    /// With the limits on the rate of requests that a server has by itself.
+    pub fn without_rate_switch(mut self) -> Self {
+        self.arguments.retain(|argument| argument != "--no-rate-limit");
+        self
+    }
+
     /// The stack's file; it exists once a server has run.
     pub fn file(&self) -> PathBuf {
         self.folder.path().join("stack.cairn")

@@ -1,7 +1,8 @@
 //! The verbs of type grants, as bits.
 
 /// Families that no grant ever reaches.
-pub(crate) const NEVER_GRANTED: [&str; 4] = ["_grant", "_config", "_app", "_user"];
+pub(crate) const NEVER_GRANTED: [&str; 6] =
+    ["_grant", "_config", "_app", "_user", "_rules", "_function"];
 
 /// A set of verbs. The bits are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 mod actions;
 mod live;
 mod references;
+mod rule_book;
 mod storage;
 
 use std::cell::OnceCell;
@@ -18,8 +19,9 @@ use std::fmt;
 
 pub(crate) use actions::{Actions, NEVER_GRANTED};
 pub use live::{AnonymousAccess, RuleSet};
-pub(crate) use live::{is_ruled, profile_faults};
+pub(crate) use live::{context, is_ruled, profile_faults};
 pub(crate) use references::ATTACHMENT;
+pub(crate) use rule_book::RuleBook;
 pub(crate) use storage::FILE;
 
 use super::error::{Error, Result};

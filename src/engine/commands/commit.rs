@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Value};
 
-use super::accounts;
-use super::special::USER;
+use super::special::{RULES, USER};
+use super::{accounts, rules};
 use crate::engine::access::{Actions, NEVER_GRANTED};
 use crate::engine::error::Result;
 use crate::engine::links::{Association, stored_associations};
@@ -58,6 +58,9 @@ pub(crate) fn insert(
         unit.set_grant(row.rid, grant_of(row, content).as_ref())?;
         inner.rights_changed();
     }
+    if info.base == RULES {
+        rules::stored(inner, unit, row)?;
+    }
     unit.append_change(row.rid, row.version, Op::Create, actor, None)?;
     unit.announce(Op::Create, None, Some(row));
     Ok(())
@@ -101,6 +104,9 @@ pub(crate) fn purge(
     }
     if info.base == USER {
         accounts::changed(inner, unit, before.rid);
+    }
+    if info.base == RULES {
+        rules::gone(inner, unit, before);
     }
     if let Some(alias) = &before.alias {
         unit.remove_alias(info.collection, alias)?;
@@ -151,6 +157,11 @@ fn derive(inner: &Inner, unit: &mut Unit<'_>, before: &RecordRow, after: &Record
     }
     if old.base == USER || new.base == USER {
         accounts::changed(inner, unit, after.rid);
+    }
+    if new.base == RULES {
+        rules::stored(inner, unit, after)?;
+    } else if old.base == RULES {
+        rules::gone(inner, unit, before);
     }
     Ok(())
 }

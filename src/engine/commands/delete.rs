@@ -8,7 +8,7 @@ use crate::engine::access::{Access, Action};
 use crate::engine::error::{Error, Result};
 use crate::engine::record::{is_fixed, type_of};
 use crate::engine::{Caller, Engine, Inner, Record};
-use crate::store::{Op, RecordRow, Unit};
+use crate::store::{FIXED_IDS, Op, RecordRow, Unit};
 
 impl Engine {
     /// Marks a record as deleted; history and associations stay. Deleting twice is no change.
@@ -74,8 +74,8 @@ pub(crate) fn delete(
         return Ok(row);
     }
     let actor = commit::actor(unit, caller)?;
-    if let Some(alias) = row.alias.as_deref().filter(|alias| !is_fixed(alias)) {
-        // The chosen id is free again; the record keeps showing it.
+    if let Some(alias) = &row.alias {
+        // The chosen id is free again; the record keeps showing it. Fixed ids are kept elsewhere and stay.
         let collection = type_of(unit, row.type_id)?.collection;
         unit.remove_alias(collection, alias)?;
     }
@@ -97,7 +97,12 @@ pub(crate) fn undelete(
     }
     let info = type_of(unit, row.type_id)?;
     check_unique_of(unit, &info, &row)?;
-    if let Some(alias) = row.alias.as_deref().filter(|alias| !is_fixed(alias)) {
+    let fixed = |alias: &str| -> Result<bool> {
+        Ok(is_fixed(alias) && unit.rid_of_alias(FIXED_IDS, alias)? == Some(row.rid))
+    };
+    if let Some(alias) = &row.alias
+        && !fixed(alias)?
+    {
         if unit.rid_of_alias(info.collection, alias)?.is_some() {
             return Err(Error::Conflict(format!("another record is called {alias} now")));
         }

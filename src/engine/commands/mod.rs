@@ -9,10 +9,12 @@ mod create;
 mod delete;
 mod entity;
 mod files;
+mod functions;
 mod import;
 mod migrate;
 mod permissions;
 mod restore;
+mod rules;
 pub(super) mod special;
 pub mod stored_files;
 mod tokens;
@@ -21,6 +23,7 @@ mod update;
 
 pub use create::NewRecord;
 pub use files::{Collected, StoredFile, Upload, UploadInput, Uploaded};
+pub use functions::FUNCTIONS_MAX;
 pub use import::{ExactRecord, Exported, ImportRecord};
 pub use tokens::NewToken;
 pub(super) use tokens::TokenCache;
@@ -28,5 +31,6 @@ pub use types::NewTypeInput;
 
 pub(super) use create::{check_unique_fields, create_checked};
 pub(super) use delete::delete;
+pub(super) use rules::load as load_rules;
 pub(super) use types::register_checked;
 pub(super) use update::{check_size, existing};

@@ -13,6 +13,7 @@ pub(crate) const CONFIG: &str = "_config";
 pub(crate) const ENTITY: &str = "_entity";
 pub(crate) const USER: &str = "_user";
 pub(crate) const GROUP: &str = "_group";
+pub(crate) const RULES: &str = "_rules";
 
 /// Fields that never change once set.
 fn bound_fields(base: &str) -> &'static [&'static str] {

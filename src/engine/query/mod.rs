@@ -1,6 +1,7 @@
 //! Pages of records: the internal form of every list and query, its cursor, and its way to the store.
 
 mod cursor;
+pub(crate) mod describe;
 pub(crate) mod run;
 pub mod tree;
 pub(crate) mod watch;

@@ -178,6 +178,7 @@ impl Source {
             direction: Direction::Ascending,
             order: node.order.clone(),
             offset: i64::try_from(node.offset).unwrap_or(i64::MAX),
+            after: node.after.map(|rid| (rid, rid)),
             limit,
             ..Find::default()
         };
@@ -667,7 +668,7 @@ impl Item {
 }
 
 /// The profile that others see of an account.
-pub(super) fn profile(row: &RecordRow, content: &mut Map<String, Value>) {
+pub(crate) fn profile(row: &RecordRow, content: &mut Map<String, Value>) {
     content.shift_remove("claims");
     content.insert("createdAt".into(), Value::String(time::format_ms(row.created_at)));
 }

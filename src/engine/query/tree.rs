@@ -18,6 +18,8 @@ pub struct Node {
     pub order: Vec<OrderKey>,
     pub limit: Option<u32>,
     pub offset: u64,
+    /// Only records created after this one, by record id: where a page without an order of its own goes on.
+    pub after: Option<i64>,
     pub search: Option<String>,
     /// Field names; `id` is always included.
     pub select: Option<Vec<String>>,
@@ -32,6 +34,7 @@ impl Default for Node {
             order: Vec::new(),
             limit: None,
             offset: 0,
+            after: None,
             search: None,
             select: None,
             aggregate: None,
@@ -44,7 +47,7 @@ impl Node {
     /// Whether its result is a window, so that live diffs carry the order (12.3).
     #[must_use]
     pub fn is_window(&self) -> bool {
-        !self.order.is_empty() || self.limit.is_some() || self.offset > 0
+        !self.order.is_empty() || self.limit.is_some() || self.offset > 0 || self.after.is_some()
     }
 
     /// The fields that this node alone filters, sorts, selects or aggregates by: those that must be

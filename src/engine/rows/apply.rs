@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{LIVE_CONFIG, Row, USER_FAMILY, USERS, family_of, find_row, row_id};
+use super::{LIVE_CONFIG, Row, USERS, family_of, find_row, row_id};
 use crate::engine::access::{Access, Action, profile_faults};
 use crate::engine::commands::commit::{self, Fresh, parsed};
 use crate::engine::commands::{check_size, check_unique_fields, special};
@@ -26,7 +26,10 @@ pub enum Verb {
     Merge,
     /// Merge, or create.
     Upsert,
+    /// A missing row is no fault.
     Delete,
+    /// Delete; a missing row is one.
+    Remove,
     Link,
     Unlink,
 }
@@ -86,18 +89,23 @@ pub(super) fn apply(
     op: &RowOp,
 ) -> Result<RowResult> {
     let family = family_of(&op.entity);
-    if family.starts_with('_') && family != USER_FAMILY {
-        return Err(Error::Denied);
-    }
     let found = match &op.id {
         Some(id) => find_row(unit, family, id)?,
         None => None,
     };
-    if let Some(expected) = op.if_tx {
-        let actual = found.as_ref().map_or(0, |row| row.tx);
-        if actual != expected {
-            return Err(Error::Conflict(format!("the record was last changed by {actual}")));
+    let operation = match (op.verb, &found) {
+        (Verb::Delete | Verb::Remove, _) => Operation::Delete,
+        (Verb::Set | Verb::Upsert, None) | (Verb::Insert, _) => Operation::Create,
+        (Verb::Set | Verb::Upsert, Some(_)) | (Verb::Merge | Verb::Link | Verb::Unlink, _) => {
+            Operation::Update
         }
+    };
+    // Whether the row exists is nothing to tell to somebody who may do nothing here.
+    if Access::new(inner, unit, caller).is_closed(family, operation)? {
+        return Err(Error::Denied);
+    }
+    if let Some(expected) = op.if_tx {
+        check_tx(inner, unit, caller, op, found.as_ref(), expected)?;
     }
     match (op.verb, found) {
         (Verb::Set, Some(row)) => write(inner, unit, caller, op, row, op.data.clone()),
@@ -113,7 +121,7 @@ pub(super) fn apply(
             Err(Error::Conflict(format!("{}/{} exists already", op.entity, row_id(&row))))
         }
         (Verb::Set | Verb::Insert | Verb::Upsert, None) => create(inner, unit, caller, op),
-        (Verb::Delete, Some(row)) => {
+        (Verb::Delete | Verb::Remove, Some(row)) => {
             visible(inner, unit, caller, op, &row)?;
             commit_delete(inner, unit, caller, row, op)
         }
@@ -124,7 +132,37 @@ pub(super) fn apply(
             row: None,
         }),
         (Verb::Link | Verb::Unlink, Some(row)) => link(inner, unit, caller, op, row),
-        (Verb::Merge | Verb::Link | Verb::Unlink, None) => Err(missing(op)),
+        (Verb::Merge | Verb::Remove | Verb::Link | Verb::Unlink, None) => Err(missing(op)),
+    }
+}
+
+/// The row must be as the caller saw it last; what it may not see it cannot have seen.
+fn check_tx(
+    inner: &Inner,
+    unit: &Unit<'_>,
+    caller: &Caller,
+    op: &RowOp,
+    found: Option<&RecordRow>,
+    expected: i64,
+) -> Result<()> {
+    match found {
+        Some(_) if expected == 0 => Err(Error::Conflict(format!(
+            "{}/{} exists already",
+            op.entity,
+            op.id.as_deref().unwrap_or_default()
+        ))),
+        Some(row) => {
+            visible(inner, unit, caller, op, row)?;
+            if row.tx == expected {
+                return Ok(());
+            }
+            Err(Error::Conflict(format!("the record was last changed by transaction {}", row.tx)))
+        }
+        None if expected == 0 => Ok(()),
+        None if matches!(op.verb, Verb::Merge | Verb::Remove | Verb::Link | Verb::Unlink) => {
+            Err(missing(op))
+        }
+        None => Err(Error::Conflict("the record does not exist".into())),
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod apply;
 mod mutate;
+mod read;
 
 pub use apply::{RowOp, RowResult, Status, Verb};
 pub use mutate::{Idempotency, MutateError, Mutated, Outcome};

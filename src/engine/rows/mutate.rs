@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::apply::{RowOp, RowResult, Status, Verb, apply};
+use super::read::shown_fields;
 use super::{Row, family_of, row_id};
 use crate::engine::access::{Access, Action};
 use crate::engine::commands::commit;
-use crate::engine::commands::commit::parsed;
 use crate::engine::error::{Error, Result};
 use crate::engine::{Caller, Engine, Inner};
+use crate::schema::rules::Operation;
 use crate::store::{AnswerRow, Unit};
 
 /// How long an answer is remembered.
@@ -158,11 +159,11 @@ fn apply_all(
     }
     // Content as it is after the whole unit: a later operation may have changed an earlier one's row.
     for result in &mut results {
-        let Some(row) = &mut result.row else { continue };
-        if let Some(now) = super::find_row(unit, family_of(&result.entity), &result.id)? {
-            let fields = parsed(&now).map_err(|error| Failed(0, error))?;
-            let (entity, id) = (result.entity.clone(), row_id(&now));
-            *row = Row { entity, id, tx: now.tx, fields };
+        let Some(row) = result.row.take() else { continue };
+        if let Some(now) = super::find_row(unit, family_of(&result.entity), &row.id)? {
+            let access = Access::new(inner, unit, caller);
+            let fields = shown_fields(&access, &now).map_err(|error| Failed(0, error))?;
+            result.row = Some(Row { id: row_id(&now), tx: now.tx, fields, ..row });
         }
     }
     Ok(Mutated { tx: unit.tx(), results })
@@ -170,7 +171,10 @@ fn apply_all(
 
 fn clear(inner: &Inner, unit: &mut Unit<'_>, caller: &Caller, entity: &str) -> Result<u64> {
     let family = family_of(entity);
-    if family.starts_with('_') {
+    // Accounts end one by one.
+    if family.starts_with('_')
+        || Access::new(inner, unit, caller).is_closed(family, Operation::Delete)?
+    {
         return Err(Error::Denied);
     }
     let mut gone = 0;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::fault::{DETAILS_MAX, Detail, FormFault};
 use crate::auth::accounts::AccountError;
-use crate::engine::{Error, Kind};
+use crate::engine::{Caller, Error, Kind};
 use crate::net::{BodyError, Reply};
 use crate::util::json::JsonFault;
 
@@ -86,6 +86,8 @@ pub struct Failure {
     beside: Option<Box<Map<String, Value>>>,
     /// For the log.
     cause: Option<Box<Error>>,
+    /// The rules do not let the caller; somebody nobody knows is asked to sign in instead.
+    by_rules: bool,
 }
 
 impl Failure {
@@ -98,6 +100,7 @@ impl Failure {
             retry_after_s: None,
             beside: None,
             cause: None,
+            by_rules: false,
         }
     }
 
@@ -115,6 +118,12 @@ impl Failure {
     #[must_use]
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(Code::InvalidArgument, message)
+    }
+
+    /// What the rules refuse is, for a caller without a credential, `UNAUTHENTICATED` (live 17.3).
+    #[must_use]
+    pub fn seen_by(self, caller: &Caller) -> Self {
+        if self.by_rules && caller.is_anonymous() { Self::unauthenticated() } else { self }
     }
 
     #[must_use]
@@ -187,7 +196,13 @@ impl From<Error> for Failure {
             Kind::Full => Code::StorageFull,
             Kind::Internal => Code::Internal,
         };
-        let mut failure = Self::new(code, error.to_string());
+        let message = match &error {
+            // Records are named with their collection already: todos/abc.
+            Error::Missing { what: "record", id } => format!("{id} does not exist"),
+            error => error.to_string(),
+        };
+        let mut failure = Self::new(code, message);
+        failure.by_rules = matches!(error, Error::Denied);
         match error {
             Error::Invalid(faults) | Error::Drift { violations: faults, .. } => {
                 if let (Code::InvalidArgument, Some(first)) = (code, faults.first()) {

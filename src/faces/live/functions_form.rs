@@ -167,26 +167,35 @@ impl Function {
     ///
     /// # Errors
     /// `Validation failed`, with a detail for every argument at fault.
-    pub fn call<'f>(
-        &'f self,
+    pub fn call(
+        &self,
         args: Map<String, Value>,
-        who: &'f AuthContext,
-        rng: &'f Rng,
-    ) -> Result<FunctionCall<'f>, FormFault> {
+        who: &AuthContext,
+        rng: &Rng,
+    ) -> Result<FunctionCall, FormFault> {
         let mut faults = Details::default();
         check_fields("", &args, &self.args, &mut faults);
         faults.into_result("Validation failed")?;
-        Ok(FunctionCall { function: self, args, who, rng, ids: RefCell::default(), outcome: None })
+        Ok(FunctionCall {
+            body: self.body.clone(),
+            result: self.result.clone(),
+            args,
+            who: who.clone(),
+            rng: rng.clone(),
+            ids: RefCell::default(),
+            outcome: None,
+        })
     }
 }
 
 /// A call whose arguments are fine. Fresh ids stay the same through its life.
 #[derive(Debug)]
-pub struct FunctionCall<'f> {
-    function: &'f Function,
+pub struct FunctionCall {
+    body: Body,
+    result: Option<Value>,
     args: Map<String, Value>,
-    who: &'f AuthContext,
-    rng: &'f Rng,
+    who: AuthContext,
+    rng: Rng,
     ids: RefCell<BTreeMap<String, String>>,
     outcome: Option<Value>,
 }
@@ -198,13 +207,13 @@ pub enum Work {
     Mutations(Vec<Mutation>),
 }
 
-impl FunctionCall<'_> {
+impl FunctionCall {
     /// The query or the operations with every value in its place.
     ///
     /// # Errors
     /// What came out is not a valid query or transaction, say because an argument is no valid id.
     pub fn work(&self, limits: QueryLimits) -> Result<Work, FormFault> {
-        match &self.function.body {
+        match &self.body {
             Body::Query(query) => Ok(Work::Query(parse_query_with(query, limits, self)?)),
             Body::Ops(ops) => Ok(Work::Mutations(parse_ops(&self.fill(ops))?)),
         }
@@ -213,11 +222,11 @@ impl FunctionCall<'_> {
     /// What the caller gets, once the work has given `outcome`.
     #[must_use]
     pub fn result(mut self, outcome: Value) -> Value {
-        match &self.function.result {
+        match self.result.take() {
             None => outcome,
             Some(result) => {
                 self.outcome = Some(outcome);
-                self.fill(result)
+                self.fill(&result)
             }
         }
     }
@@ -244,12 +253,12 @@ impl FunctionCall<'_> {
         if ids.len() >= FRESH_IDS_MAX && !ids.contains_key(name) {
             return Lookup::Missing;
         }
-        let id = ids.entry(name.to_owned()).or_insert_with(|| uuid_v7(self.who.now, self.rng));
+        let id = ids.entry(name.to_owned()).or_insert_with(|| uuid_v7(self.who.now, &self.rng));
         Lookup::Value(Value::String(id.clone()))
     }
 }
 
-impl Placeholders for FunctionCall<'_> {
+impl Placeholders for FunctionCall {
     fn lookup(&self, text: &str) -> Lookup {
         let found =
             |value: Option<&Value>| value.map_or(Lookup::Missing, |v| Lookup::Value(v.clone()));

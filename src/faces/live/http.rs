@@ -8,7 +8,7 @@
 //! H2. An address that is for everybody does not look at credentials: a stale token does not stand in the way of a refresh.
 //! H3. A token in the query string counts on event streams only.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
@@ -16,12 +16,16 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
 use super::errors::{Code, Failure};
+use super::query_form::QueryLimits;
 use crate::auth::Auth;
 use crate::auth::accounts::Accounts;
 use crate::auth::device::device_text;
+use crate::crypto::Sha256;
 use crate::engine::accounts::Device;
-use crate::engine::{Caller, Engine, Error};
-use crate::net::{Call, Guard, Rate, RateState, Reply, Route};
+use crate::engine::{Caller, Engine, Error, Idempotency};
+use crate::live::Hub;
+use crate::live::statistics::Statistics;
+use crate::net::{Call, Dial, Guard, Rate, RateState, Reply, Route};
 use crate::util::json::parse_object;
 
 /// Bytes of a JSON body where an address says nothing else.
@@ -33,6 +37,8 @@ const APP_ID_CHARS_MAX: usize = 64;
 const APP_PREFIX: &str = "/v1/apps/{appId}/";
 const SCHEME: &str = "bearer ";
 const API_KEY: &str = "x-api-key";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const KEY_CHARS_MAX: usize = 128;
 const FINGERPRINT: &str = "x-device-fingerprint";
 /// A client that reads every answer as JSON, also one without a body (live 19.4).
 const JSON_ONLY_AGENT: &str = "GuzzleHttp/";
@@ -47,6 +53,13 @@ pub struct LiveFace {
     pub app_id: Option<String>,
     /// The configured public address, for links; without one they name the host that was called.
     pub public_url: Option<String>,
+    pub hub: Hub,
+    pub statistics: Arc<Statistics>,
+    pub limits: QueryLimits,
+    /// When the process began to serve, in milliseconds since the Unix epoch.
+    pub started_ms: i64,
+    /// The server's gauges, once it listens.
+    pub dial: OnceLock<Dial>,
 }
 
 /// A call that passed the gate.
@@ -68,6 +81,35 @@ impl Asked {
             return Ok(Map::new());
         }
         Ok(parse_object(&self.body)?)
+    }
+
+    /// The body as a JSON object, where one is needed.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT`
+    pub fn required_object(&self) -> Result<Map<String, Value>, Failure> {
+        if self.body.iter().all(u8::is_ascii_whitespace) {
+            return Err(Failure::invalid("the request needs a JSON object as its body"));
+        }
+        Ok(parse_object(&self.body)?)
+    }
+
+    /// The key under which the answer is remembered, when the client sent one (live 3.7).
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT`
+    pub fn idempotency(&self) -> Result<Option<Idempotency>, Failure> {
+        let Some(key) = self.call.headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+        let key = key.to_str().ok().filter(|key| (1..=KEY_CHARS_MAX).contains(&key.len()));
+        let key = key.ok_or_else(|| {
+            Failure::invalid("Idempotency-Key must be 1 to 128 printable ASCII characters")
+        })?;
+        let mut hash = Sha256::default();
+        for part in [self.call.method.as_str().as_bytes(), self.call.path.as_bytes(), &self.body] {
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Ok(Some(Idempotency { key: key.to_owned(), fingerprint: hash.finish() }))
     }
 
     /// The body as it came; empty where the handler takes it piece by piece.
@@ -124,11 +166,22 @@ pub struct Intake {
     pub body_bytes_max: Option<usize>,
     /// `?token=` counts: clients of event streams cannot set headers.
     pub token_in_query: bool,
+    /// The rules say what callers without a credential may do, so that they pass where the rules let them do anything. A
+    /// credential that is not good is refused all the same.
+    pub by_rules: bool,
+}
+
+impl Intake {
+    /// For addresses of records: whom they serve is in the rules.
+    #[must_use]
+    pub fn by_rules(body_bytes_max: usize) -> Self {
+        Self { body_bytes_max: Some(body_bytes_max), token_in_query: false, by_rules: true }
+    }
 }
 
 impl Default for Intake {
     fn default() -> Self {
-        Self { body_bytes_max: Some(JSON_BYTES_MAX), token_in_query: false }
+        Self { body_bytes_max: Some(JSON_BYTES_MAX), token_in_query: false, by_rules: false }
     }
 }
 
@@ -142,18 +195,21 @@ pub fn route<F, R>(
     run: F,
 ) -> Route
 where
-    F: Fn(Arc<LiveFace>, Asked) -> R + Copy + Send + Sync + 'static,
+    F: Fn(Arc<LiveFace>, Asked) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Result<Reply, Failure>> + Send + 'static,
 {
     let cx = Arc::clone(cx);
     let by_app = address.starts_with(APP_PREFIX);
     Route::new("live", method, address, name, guard, move |call: Call| {
-        let cx = Arc::clone(&cx);
+        let (cx, run) = (Arc::clone(&cx), run.clone());
         async move {
             let request_id = call.request_id.clone();
             let mut taken = None;
             let answer = match admit(&cx, call, guard, intake, by_app, &mut taken).await {
-                Ok(asked) => run(Arc::clone(&cx), asked).await,
+                Ok(asked) => {
+                    let who = asked.who.clone();
+                    run(Arc::clone(&cx), asked).await.map_err(|failure| failure.seen_by(&who))
+                }
                 Err(failure) => Err(failure),
             };
             let mut reply = answer.unwrap_or_else(|failure| failure.into_reply(&request_id));
@@ -163,6 +219,22 @@ where
         }
     })
 }
+
+/// Adds an address to a list twice: below `/api/` and below `/v1/apps/{appId}/`, where the application client calls.
+macro_rules! at_both {
+    ($all:ident, $cx:ident, $method:ident $path:literal, $name:literal, $guard:ident, $intake:expr, $run:ident, $doc:expr) => {{
+        let document: fn($crate::net::Route) -> $crate::net::Route = $doc;
+        for (address, name) in [
+            (concat!("/api/", $path), concat!("live.", $name)),
+            (concat!("/v1/apps/{appId}/", $path), concat!("live.apps.", $name)),
+        ] {
+            let entry = (::http::Method::$method, address);
+            let guard = $crate::net::Guard::$guard;
+            $all.push(document(super::http::route($cx, entry, name, guard, $intake, $run)));
+        }
+    }};
+}
+pub(super) use at_both;
 
 async fn admit(
     cx: &LiveFace,
@@ -180,6 +252,11 @@ async fn admit(
     }
     let who = match guard {
         Guard::None => Caller::anonymous(),
+        Guard::Optional if intake.by_rules => {
+            let who = cx.caller(&call, intake.token_in_query)?;
+            let admitted = |who: &Caller| !who.is_anonymous() || cx.engine.admits_anonymous();
+            who.filter(admitted).ok_or_else(Failure::unauthenticated)?
+        }
         // Here a credential that is not good is as good as none; the handler says when it needs one.
         Guard::Optional => cx.caller(&call, intake.token_in_query)?.unwrap_or_default(),
         Guard::Required | Guard::Owner | Guard::Admin => {
@@ -187,6 +264,9 @@ async fn admit(
             who.filter(|who| !who.is_anonymous()).ok_or_else(Failure::unauthenticated)?
         }
     };
+    if let Some(account) = who.account() {
+        cx.statistics.active(&account.user_id);
+    }
     if let Some(state) = cx.take(&who) {
         *taken = Some(state);
         if !state.allowed {

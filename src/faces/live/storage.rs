@@ -40,7 +40,8 @@ const LIBRARY_MARKS: [&str; 2] = ["x-darshdb-ns", "x-darshdb-db"];
 const IMAGE_TRANSFORM: HeaderName = HeaderName::from_static("x-image-transform");
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
-const STREAMED: Intake = Intake { body_bytes_max: None, token_in_query: false };
+/// The storage rules are asked by each handler, before it reads the body.
+const STREAMED: Intake = Intake { body_bytes_max: None, token_in_query: false, by_rules: false };
 
 /// Every storage address, twice: as documented, and below `/v1/apps/{appId}`. Whether somebody without a credential may
 /// call is for the rules to say.

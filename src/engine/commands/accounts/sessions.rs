@@ -290,6 +290,34 @@ impl Engine {
             .collect())
     }
 
+    /// Live sessions of everybody, the one used last first, each with its account; and how many there are. For
+    /// administrators.
+    pub async fn all_sessions(
+        &self,
+        caller: &Caller,
+        rows: u32,
+    ) -> Result<(Vec<(String, SessionView)>, i64)> {
+        self.check_admin(caller)?;
+        let (now, current) = (self.clock().now_ms(), caller.session().cloned());
+        self.store()
+            .query(move |view| {
+                let list = view.sessions_used_last(now, i64::from(rows))?;
+                let shown = |row: SessionRow| {
+                    let view = SessionView {
+                        current: current.as_ref().is_some_and(|id| **id == *row.id),
+                        id: row.id,
+                        device: row.device,
+                        ip: row.ip,
+                        created_at: row.created_at,
+                        last_used_at: row.last_used_at,
+                    };
+                    (super::user_id(row.account), view)
+                };
+                Ok((list.into_iter().map(shown).collect(), view.session_count(now)?))
+            })
+            .await
+    }
+
     /// Ends the session that the caller came in.
     ///
     /// # Errors

@@ -78,6 +78,11 @@ impl Live {
             rate: Rate::new(clock.clone(), RateLimits { user: 30, ..RateLimits::default() }),
             app_id: app_id.map(str::to_owned),
             public_url: None,
+            hub: crate::live::Hub::start(engine.clone()).unwrap(),
+            statistics: Arc::new(crate::live::statistics::Statistics::new(clock.clone())),
+            limits: crate::faces::live::query_form::QueryLimits::default(),
+            started_ms: START_MS,
+            dial: std::sync::OnceLock::new(),
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         Self { _folder: folder, engine, tokens, clock, hand, routes: routes(&cx), runtime }

@@ -1,0 +1,74 @@
+//! The rules in force, and who is told when they change.
+//!
+//! The document is a record (`_rules`), so it has history, export and one way to be written. What is kept here follows that
+//! record: replaced after each commit that changed it, before the commit is answered.
+//!
+//! Invariants
+//! B1. A document that cannot be read stands for one that allows nobody anything.
+//! B2. Listeners are told after the new rules are in force.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{AnonymousAccess, RuleSet};
+use crate::schema::rules::Rules;
+
+type Listener = Box<dyn Fn() + Send + Sync>;
+
+pub(crate) struct RuleBook {
+    current: RwLock<Arc<RuleSet>>,
+    /// The unit that last changed the document.
+    tx: AtomicI64,
+    listeners: RwLock<Vec<Listener>>,
+}
+
+impl fmt::Debug for RuleBook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RuleBook")
+    }
+}
+
+impl RuleBook {
+    pub(crate) fn new(anonymous: AnonymousAccess) -> Self {
+        let rules = RuleSet { document: None, anonymous };
+        Self {
+            current: RwLock::new(Arc::new(rules)),
+            tx: AtomicI64::new(0),
+            listeners: RwLock::default(),
+        }
+    }
+
+    // Every value behind these locks is whole at any time, so a poisoned lock is as good as any.
+    pub(crate) fn current(&self) -> Arc<RuleSet> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The unit that last changed the document: what callers saw before cannot be told by the rules in force.
+    pub(crate) fn tx(&self) -> i64 {
+        self.tx.load(Ordering::Acquire)
+    }
+
+    /// Puts a document, or none, into force.
+    pub(crate) fn replace(&self, document: Option<Arc<Rules>>, tx: i64) {
+        self.tx.store(tx, Ordering::Release);
+        {
+            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            let anonymous = current.anonymous;
+            *current = Arc::new(RuleSet { document, anonymous });
+        }
+        for listener in self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            listener();
+        }
+    }
+
+    /// Puts a whole set into force, as if it had been configured.
+    #[cfg(test)]
+    pub(crate) fn set(&self, rules: RuleSet) {
+        *self.current.write().unwrap() = Arc::new(rules);
+    }
+
+    pub(crate) fn listen(&self, listener: Listener) {
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+}
