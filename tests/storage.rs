@@ -146,8 +146,10 @@ fn of_link(url: &str) -> &str {
 
 const BOUNDARY: &str = "----cairn-test-7MA4YWxk";
 
-/// A form of parts: name, file name, media type, content.
-fn form(parts: &[(&str, Option<&str>, Option<&str>, &[u8])]) -> Vec<u8> {
+/// Name, file name, media type, content.
+type Part<'a> = (&'a str, Option<&'a str>, Option<&'a str>, &'a [u8]);
+
+fn form(parts: &[Part<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, filename, kind, content) in parts {
         write!(out, "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"").unwrap();

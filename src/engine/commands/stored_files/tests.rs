@@ -101,6 +101,10 @@ impl World {
     }
 }
 
+fn pattern(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|n| u8::try_from(n % 251).unwrap()).collect()
+}
+
 fn path(text: &str) -> FilePath {
     FilePath::parse(text).unwrap()
 }
@@ -117,7 +121,7 @@ fn kind<T: std::fmt::Debug>(result: Result<T>) -> Kind {
 fn a_file_is_a_record_with_history() {
     let world = World::new();
     let (_, alice) = world.sign_up("a@example.com");
-    let long: Vec<u8> = (0..CHUNK_BYTES * 2 + 7).map(|n| (n % 251) as u8).collect();
+    let long: Vec<u8> = pattern(CHUNK_BYTES * 2 + 7);
     let first = world.put(&alice, new("a/b.txt"), b"one").unwrap();
     let second = NewFile {
         metadata: json!({ "by": "me" }).as_object().unwrap().clone(),
@@ -336,7 +340,7 @@ fn ranges_in_any_order_become_a_file() {
     let (_, alice) = world.sign_up("a@example.com");
     let (_, bob) = world.sign_up("b@example.com");
     let size = CHUNK_BYTES * 3 + 1_000;
-    let all: Vec<u8> = (0..size).map(|n| (n % 241) as u8).collect();
+    let all: Vec<u8> = pattern(size);
     let id = world.wait(world.engine.begin_resumable(&alice, new("r"), size as u64)).unwrap();
     let complete = |world: &World| world.wait(world.engine.complete_resumable(&alice, &id));
     let middle = CHUNK_BYTES + 17;
