@@ -140,6 +140,26 @@ CREATE TABLE blob_chunk (
     bytes BLOB NOT NULL
 ) STRICT;
 
+-- Uploads that may be gone on with; given up a day after the last write.
+CREATE TABLE resumable_upload (
+    id           TEXT PRIMARY KEY,
+    -- Subject that began it, '' for an anonymous one.
+    owner        TEXT    NOT NULL,
+    path         TEXT    NOT NULL,
+    content_type TEXT    NOT NULL,
+    metadata     TEXT,
+    size         INTEGER NOT NULL,
+    -- Row of `blob`, without hash, that the pieces hang on.
+    blob         INTEGER NOT NULL UNIQUE,
+    -- JSON: the ranges that arrived, [[first, end], …], and how often that changed.
+    received     TEXT    NOT NULL,
+    revision     INTEGER NOT NULL,
+    touched_at   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX resumable_upload_owner ON resumable_upload (owner);
+CREATE INDEX resumable_upload_age ON resumable_upload (touched_at);
+
 -- Words of the records' texts, taken apart and lower-cased by schema::words and separated by blanks: tokenizer `ascii` takes
 -- every sign beyond ASCII for a part of a word and so keeps them as they are. Contentless: the text stays in `record`.
 CREATE VIRTUAL TABLE search USING fts5 (text, content = '', contentless_delete = 1, tokenize = 'ascii');

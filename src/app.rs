@@ -115,14 +115,6 @@ impl Cairn {
             Some(url) => url.as_str().to_owned(),
             None => format!("http://{}", reachable(first)),
         };
-        let origin = ascii_origin(&url).ok_or_else(|| StartError::BaseUrl(url.clone()))?;
-        let token = config.owner_token.as_ref().map(config::Secret::reveal);
-        // Without a configured address the name: what the port is today must not end everybody's tokens tomorrow.
-        let issuer = config.base_url.as_ref().map_or("cairn", |url| url.as_str());
-        let tokens = AccessTokens::new(self.engine.clone(), issuer, ACCESS_TOKEN_S)?;
-        let tokens = Arc::new(tokens);
-        let auth = Auth::new(self.engine.clone(), token, origin);
-        let auth = Arc::new(auth.with_verifier(Box::new(Arc::clone(&tokens))));
         let mut settings = net_settings(config, &self.engine);
         settings.base_url = Some(url.clone());
         let public = match &config.public {
@@ -133,10 +125,7 @@ impl Cairn {
                 Some(folder.handler())
             }
         };
-        let live = match self.is_on("live") {
-            true => Some(Live::start(self, &auth, tokens, &settings)?),
-            false => None,
-        };
+        let (auth, live) = self.faces(&url, &settings)?;
         let routes = self.routes(&auth, live.as_ref(), &url, public.is_none())?;
         let router = Router::with_fallback(routes, public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
@@ -148,6 +137,24 @@ impl Cairn {
             runtime.spawn(Engine::deliver_answers());
         }
         Ok(Serving { server, auth, url, live })
+    }
+
+    /// Credentials, and the faces that have threads of their own.
+    fn faces(&self, url: &str, net: &Settings) -> Result<(Arc<Auth>, Option<Live>), StartError> {
+        let config = &self.config;
+        let origin = ascii_origin(url).ok_or_else(|| StartError::BaseUrl(url.to_owned()))?;
+        let token = config.owner_token.as_ref().map(config::Secret::reveal);
+        // Without a configured address the name: what the port is today must not end everybody's tokens tomorrow.
+        let issuer = config.base_url.as_ref().map_or("cairn", |url| url.as_str());
+        let tokens = AccessTokens::new(self.engine.clone(), issuer, ACCESS_TOKEN_S)?;
+        let tokens = Arc::new(tokens);
+        let auth = Auth::new(self.engine.clone(), token, origin);
+        let auth = Arc::new(auth.with_verifier(Box::new(Arc::clone(&tokens))));
+        let live = match self.is_on("live") {
+            true => Some(Live::start(self, &auth, tokens, net)?),
+            false => None,
+        };
+        Ok((auth, live))
     }
 
     fn is_on(&self, face: &str) -> bool {
@@ -163,13 +170,7 @@ impl Cairn {
             Some(url) => url.as_str().to_owned(),
             None => "http://localhost:7700".to_owned(),
         };
-        let origin = ascii_origin(&url).ok_or_else(|| StartError::BaseUrl(url.clone()))?;
-        let tokens = Arc::new(AccessTokens::new(self.engine.clone(), &url, ACCESS_TOKEN_S)?);
-        let auth = Arc::new(Auth::new(self.engine.clone(), None, origin));
-        let live = match self.is_on("live") {
-            true => Some(Live::start(self, &auth, tokens, &Settings::default())?),
-            false => None,
-        };
+        let (auth, live) = self.faces(&url, &Settings::default())?;
         let routes = self.routes(&auth, live.as_ref(), &url, true)?;
         Ok(openapi::document(&routes, openapi::Part::All, &url))
     }
@@ -275,6 +276,7 @@ impl Live {
             auth: Arc::clone(auth),
             rate: net.rate.clone(),
             app_id: config.app_id.as_ref().map(|id| id.0.clone()),
+            public_url: config.base_url.as_ref().map(|url| url.as_str().to_owned()),
             hub: Hub::start(engine.clone())?,
             statistics: Arc::new(Statistics::new(engine.clock().clone())),
             limits: QueryLimits::default(),
@@ -401,6 +403,7 @@ pub fn engine_options(config: &Config) -> EngineOptions {
         timezone: config.timezone.as_ref().map(|zone| zone.0.clone()),
         content_bytes_max: usize::try_from(config.content_bytes_max.0).unwrap_or(usize::MAX),
         attachment_bytes_max: config.attachment_bytes_max.0,
+        storage_bytes_max: config.storage_bytes_max.0,
         commons: config.commons,
         anonymous: match config.anonymous {
             config::Anonymous::None => AnonymousAccess::None,

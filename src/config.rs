@@ -214,6 +214,8 @@ settings! {
     content_bytes_max: Bounded<1_024, 67_108_864> = Bounded(1 << 20), Quiet, &[];
     /// Largest uploaded file, in bytes.
     attachment_bytes_max: Bounded<1_024, 1_099_511_627_776> = Bounded(50 << 20), Quiet, &[];
+    /// Largest file stored under a path through the live face, in bytes.
+    storage_bytes_max: Bounded<1_024, 1_099_511_627_776> = Bounded(100 << 20), Quiet, &[];
     /// How long one query may run, in milliseconds.
     query_deadline_ms: Bounded<10, 600_000> = Bounded(10_000), Quiet, &[];
     /// How many attempts to sign in one address has in a minute.

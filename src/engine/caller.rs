@@ -52,6 +52,8 @@ pub struct Caller {
     account: Option<Arc<Account>>,
     /// The session this request came in; ending it ends streams and links made from it.
     session: Option<Arc<str>>,
+    /// The id of the issued token it came with.
+    token: Option<Arc<str>>,
 }
 
 impl Caller {
@@ -63,7 +65,12 @@ impl Caller {
     pub fn of(principal: &str, subject: &str) -> Self {
         let first: Arc<str> = Arc::from(principal);
         let second = if principal == subject { Arc::clone(&first) } else { Arc::from(subject) };
-        Self { ids: Some((first, second)), account: None, session: None }
+        Self { ids: Some((first, second)), account: None, session: None, token: None }
+    }
+
+    /// As [`Caller::of`], with an issued token; revoking it ends links made with it.
+    pub fn of_token(principal: &str, subject: &str, token: &str) -> Self {
+        Self { token: Some(Arc::from(token)), ..Self::of(principal, subject) }
     }
 
     /// Somebody who signed in, in a session.
@@ -95,5 +102,10 @@ impl Caller {
 
     pub fn session(&self) -> Option<&Arc<str>> {
         self.session.as_ref()
+    }
+
+    /// The issued token, by id.
+    pub fn token(&self) -> Option<&Arc<str>> {
+        self.token.as_ref()
     }
 }

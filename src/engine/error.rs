@@ -32,6 +32,9 @@ pub enum Error {
     Stale { record: String, expected: i64, actual: i64 },
     #[error("{limit} allows {max} bytes")]
     TooLarge { limit: &'static str, max: u64 },
+    /// Files of this media type are not taken here.
+    #[error("files of type {0} are not allowed")]
+    MediaType(String),
     #[error("{} field(s) rejected", .0.len())]
     Invalid(Vec<FieldFault>),
     #[error("the query took too long")]
@@ -57,6 +60,7 @@ pub enum Kind {
     Drift,
     Stale,
     TooLarge,
+    MediaType,
     Invalid,
     Timeout,
     Busy,
@@ -77,6 +81,7 @@ impl Error {
             Self::Drift { .. } => Kind::Drift,
             Self::Stale { .. } => Kind::Stale,
             Self::TooLarge { .. } => Kind::TooLarge,
+            Self::MediaType(_) => Kind::MediaType,
             Self::Invalid(_) => Kind::Invalid,
             Self::Timeout => Kind::Timeout,
             Self::Busy => Kind::Busy,

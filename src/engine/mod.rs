@@ -21,6 +21,7 @@ mod tests;
 pub use access::{Action, AnonymousAccess, Decision, Rule, RuleSet};
 pub use caller::{ACCOUNT_DID, Account, Caller, Role};
 pub use commands::accounts;
+pub use commands::stored_files;
 pub use commands::{
     Collected, ExactRecord, Exported, FUNCTIONS_MAX, ImportRecord, NewRecord, NewToken,
     NewTypeInput, StoredFile, Upload, UploadInput, Uploaded,
@@ -67,6 +68,8 @@ pub struct EngineOptions {
     /// Bytes of one record's content, and of a JSON request.
     pub content_bytes_max: usize,
     pub attachment_bytes_max: u64,
+    /// Bytes of one file that is stored under a path.
+    pub storage_bytes_max: u64,
     /// Register the optional catalogue of common types.
     pub commons: bool,
     /// Faces answer "does not exist" for records the caller cannot read.
@@ -88,6 +91,7 @@ impl Default for EngineOptions {
             timezone: None,
             content_bytes_max: 1 << 20,
             attachment_bytes_max: 50 << 20,
+            storage_bytes_max: 100 << 20,
             commons: false,
             unreadable_as_missing: false,
             lockout: accounts::Lockout::default(),

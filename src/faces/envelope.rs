@@ -9,6 +9,7 @@
 
 use http::StatusCode;
 use http::header::RETRY_AFTER;
+use serde_json::{Value, json};
 
 use crate::net::{Envelope, Refusal, Reply};
 use crate::util::json::push_string;
@@ -138,6 +139,48 @@ impl Envelope for Envelopes {
             Some(seconds) => reply.with(RETRY_AFTER, &seconds.to_string()),
             None => reply,
         }
+    }
+}
+
+/// The body of a face's refusals, as JSON Schema.
+#[must_use]
+pub fn error_schema(face: &str) -> Value {
+    let text = json!({ "type": "string" });
+    let details = json!({ "type": "array", "items": { "type": "object" } });
+    let object = |required: &[&str], properties: Value| json!({ "type": "object", "required": required, "properties": properties });
+    let coded = |more: Value| {
+        let mut properties = json!({ "code": text, "message": text });
+        if let (Value::Object(all), Value::Object(more)) = (&mut properties, more) {
+            all.extend(more);
+        }
+        object(&["code", "message"], properties)
+    };
+    let number = json!({ "type": "integer" });
+    match face {
+        "stack" => object(&["error"], json!({ "error": coded(json!({ "details": details })) })),
+        "live" => {
+            let field = object(&["field", "message"], json!({ "field": text, "message": text }));
+            let error = coded(json!({ "status": number, "retryAfter": number,
+                "details": { "type": "array", "items": field } }));
+            object(&["error", "message"], json!({ "error": error, "message": text }))
+        }
+        "tables" => object(
+            &["success", "message", "code"],
+            json!({ "success": { "const": false }, "message": text, "code": text, "errors": details }),
+        ),
+        "objects" => object(
+            &["success", "error", "request_id"],
+            json!({ "success": { "const": false }, "error": coded(json!({ "retry_after": number })),
+                "request_id": text }),
+        ),
+        "studio" => {
+            object(&["detail"], json!({ "detail": text, "code": text, "request_id": text }))
+        }
+        _ => object(
+            &["success", "message", "code", "error"],
+            json!({ "success": { "const": false }, "message": text, "code": text,
+                "error": coded(json!({ "status": number })), "detail": text, "request_id": text }),
+        ),
     }
 }
 

@@ -7,10 +7,12 @@
 //! A1. Faces never reach the store or each other; authorisation is the engine's.
 //! A2. Whatever is refused, at any address, has the body of the face that owns the address.
 
+mod download;
 mod envelope;
 mod health;
 pub mod live;
+mod media;
 pub mod stack;
 
-pub use envelope::Envelopes;
+pub use envelope::{Envelopes, error_schema};
 pub use health::{Health, health_routes};

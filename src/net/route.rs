@@ -144,6 +144,13 @@ impl Route {
         self
     }
 
+    /// A request body of another media type that has parts, such as a form.
+    #[must_use]
+    pub fn media_body(mut self, media_type: &'static str, schema: Value) -> Self {
+        self.doc.body = Some((media_type, schema));
+        self
+    }
+
     /// A request body of another media type.
     #[must_use]
     pub fn raw_body(mut self, media_type: &'static str) -> Self {

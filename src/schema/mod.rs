@@ -14,6 +14,7 @@
 mod definition;
 mod drift;
 pub mod fault;
+pub mod file_path;
 pub mod filter;
 pub mod filter_form;
 mod hash;

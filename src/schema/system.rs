@@ -26,6 +26,11 @@ pub fn types() -> Vec<BuiltIn> {
             fields("email, displayName, avatarUrl, role, metadata object, claims object"),
         ),
         ("_attachment@1", "Attachment", fields("fileId!, mimeType!, size! number, filename")),
+        (
+            "_file@1",
+            "File",
+            fields("path!, fileId! file-ref, size! number, contentType!, metadata object"),
+        ),
         ("_rules@1", "Rules", fields("document! object")),
         ("_function@1", "Function", fields("name!, definition! object")),
     ]
@@ -110,7 +115,7 @@ mod tests {
         let mut ids: Vec<_> = all.iter().map(|(id, ..)| *id).collect();
         ids.sort_unstable();
         ids.dedup();
-        assert_eq!(ids.len(), 17);
+        assert_eq!(ids.len(), 18);
         for (id, name, schema) in all {
             assert_eq!(TypeId::parse(id).unwrap().version, 1);
             assert!(name.starts_with(char::is_uppercase));

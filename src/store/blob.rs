@@ -35,7 +35,7 @@ impl BlobRow {
 
 /// An upload in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UploadId(i64);
+pub struct UploadId(pub(super) i64);
 
 fn piece_id(blob: i64, number: i64) -> i64 {
     (blob << NUMBER_BITS) | number
@@ -47,6 +47,11 @@ impl View<'_> {
             .prepare("SELECT id, hash, size, created_at FROM blob WHERE hash = ?1")?
             .query_row([hash], BlobRow::read)
             .optional()?)
+    }
+
+    /// Piece `number` of an upload in progress.
+    pub fn upload_piece(&self, upload: UploadId, number: i64) -> Result<Option<Vec<u8>>> {
+        self.blob_piece(upload.0, number)
     }
 
     /// How many whole blobs there are, and their bytes.
@@ -62,6 +67,13 @@ impl View<'_> {
             .prepare("SELECT bytes FROM blob_chunk WHERE id = ?1")?
             .query_row([piece_id(blob, number)], |row| row.get(0))
             .optional()?)
+    }
+
+    /// Uploads in progress, and blobs that await the sweep.
+    pub fn unnamed_blobs(&self) -> Result<i64> {
+        Ok(self
+            .prepare("SELECT count(*) FROM blob WHERE hash IS NULL")?
+            .query_row([], |row| row.get(0))?)
     }
 
     /// Whole blobs with an id above `after`, in order of id.
@@ -115,6 +127,35 @@ impl Unit<'_> {
         Ok(())
     }
 
+    /// Writes into piece `number` of an upload from `start` on; the piece has `piece_bytes`, and zeros where nothing came yet.
+    pub fn write_into_piece(
+        &mut self,
+        upload: UploadId,
+        number: i64,
+        start: usize,
+        bytes: &[u8],
+        piece_bytes: usize,
+    ) -> Result<()> {
+        if number >> NUMBER_BITS != 0 {
+            return Err(StoreError::Full);
+        }
+        let whole = bytes.len() == piece_bytes;
+        let known = if whole { None } else { self.blob_piece(upload.0, number)? };
+        let mut piece = known.unwrap_or_default();
+        let piece = if whole {
+            bytes
+        } else {
+            piece.resize(piece_bytes, 0);
+            let end = start.saturating_add(bytes.len()).min(piece_bytes);
+            let room = piece.get_mut(start..end).filter(|room| room.len() == bytes.len());
+            room.ok_or(StoreError::Full)?.copy_from_slice(bytes);
+            &piece
+        };
+        self.prepare("INSERT OR REPLACE INTO blob_chunk (id, bytes) VALUES (?1, ?2)")?
+            .execute((piece_id(upload.0, number), piece))?;
+        Ok(())
+    }
+
     /// Makes an upload a blob. When equal bytes are there already the upload stays without hash, for the sweep.
     pub fn finish_upload(&mut self, upload: UploadId, hash: &str, size: i64) -> Result<BlobRow> {
         if let Some(there) = self.blob(hash)? {
@@ -161,10 +202,16 @@ impl Store {
         Ok(())
     }
 
-    /// Uploads that a crash cut off.
+    /// Uploads that a crash cut off, but for those that may still be resumed.
     pub(crate) fn sweep_uploads_of_last_run(&self) -> Result<()> {
+        while self.write_blocking(|unit| unit.drop_stale_resumables())? > 0 {}
         let left: Vec<i64> = self.read(|view| {
-            let mut statement = view.prepare("SELECT id FROM blob WHERE hash IS NULL")?;
+            let mut statement = view.prepare(
+                "SELECT id
+                   FROM blob
+                  WHERE hash IS NULL
+                    AND id NOT IN (SELECT blob FROM resumable_upload)",
+            )?;
             let rows = statement.query_map([], |row| row.get(0))?;
             Ok::<_, StoreError>(rows.collect::<rusqlite::Result<_>>()?)
         })?;

@@ -47,6 +47,15 @@ impl View<'_> {
             .optional()?)
     }
 
+    pub fn token(&self, id: &str) -> Result<Option<TokenRow>> {
+        Ok(self
+            .prepare(
+                "SELECT id, principal, subject, label, created_at, expires_at FROM token WHERE id = ?1",
+            )?
+            .query_row([id], TokenRow::read)
+            .optional()?)
+    }
+
     /// Every token, newest first.
     pub fn tokens(&self) -> Result<Vec<TokenRow>> {
         let mut statement = self.prepare(

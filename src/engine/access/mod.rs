@@ -13,6 +13,7 @@ mod actions;
 mod live;
 mod references;
 mod rule_book;
+mod storage;
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -23,6 +24,7 @@ pub use live::{AnonymousAccess, RuleSet};
 pub(crate) use live::{context, is_ruled, profile_faults};
 pub(crate) use references::ATTACHMENT;
 pub(crate) use rule_book::RuleBook;
+pub(crate) use storage::FILE;
 
 use super::error::{Error, Result};
 use super::links::{Permission, stored_associations, stored_permissions};

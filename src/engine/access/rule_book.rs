@@ -62,6 +62,12 @@ impl RuleBook {
         }
     }
 
+    /// Puts a whole set into force, as if it had been configured.
+    #[cfg(test)]
+    pub(crate) fn set(&self, rules: RuleSet) {
+        *self.current.write().unwrap() = Arc::new(rules);
+    }
+
     pub(crate) fn listen(&self, listener: Listener) {
         self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }

@@ -16,7 +16,7 @@ use crate::crypto::{self, Sha256};
 use crate::engine::access::{ATTACHMENT, Access};
 use crate::engine::error::{Error, Result};
 use crate::engine::{Caller, Engine, Record};
-use crate::store::{BlobRow, CHUNK_BYTES, RecordRow, Unit, UploadId, View};
+use crate::store::{BlobRow, CHUNK_BYTES, RecordRow, Store, Unit, UploadId, View};
 
 /// Life of an unreferenced file before garbage collection takes it, unless the caller says otherwise.
 const GRACE_MS_DEFAULT: i64 = 24 * 3_600_000;
@@ -34,10 +34,17 @@ pub struct UploadInput {
 }
 
 /// A file on its way in. Dropping it takes back what it stored.
+#[derive(Debug)]
 pub struct Upload {
-    engine: Engine,
+    incoming: Incoming,
     caller: Caller,
     input: UploadInput,
+}
+
+/// Bytes on their way into a blob, whatever will refer to it. Dropping them takes back what was stored.
+pub(super) struct Incoming {
+    engine: Engine,
+    bytes_max: u64,
     /// Set with the first full piece; small files never need it.
     upload: Option<UploadId>,
     pieces: i64,
@@ -46,9 +53,9 @@ pub struct Upload {
     size: u64,
 }
 
-impl std::fmt::Debug for Upload {
+impl std::fmt::Debug for Incoming {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upload").field("size", &self.size).field("pieces", &self.pieces).finish()
+        f.debug_struct("Incoming").field("size", &self.size).field("pieces", &self.pieces).finish()
     }
 }
 
@@ -63,7 +70,7 @@ pub struct Uploaded {
 /// A file that the caller may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredFile {
-    blob: i64,
+    pub(super) blob: i64,
     pub file_id: String,
     pub size: u64,
     /// As the first-recorded metadata says.
@@ -95,16 +102,8 @@ impl Engine {
             }
             special::check_app(&access, input.app.as_deref())
         })?;
-        Ok(Upload {
-            engine: self.clone(),
-            caller: caller.clone(),
-            input,
-            upload: None,
-            pieces: 0,
-            buffer: Vec::new(),
-            hash: Sha256::new(),
-            size: 0,
-        })
+        let incoming = Incoming::new(self, self.options().attachment_bytes_max);
+        Ok(Upload { incoming, caller: caller.clone(), input })
     }
 
     /// A file the caller may read.
@@ -317,10 +316,48 @@ impl Upload {
     /// # Errors
     /// [`Error::TooLarge`] past the ceiling for files.
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        let max = self.engine.options().attachment_bytes_max;
+        self.incoming.write(bytes).await
+    }
+
+    /// Stores the last piece and the metadata record.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] when the file is known under another media type, which the answer does not tell.
+    pub async fn finish(self) -> Result<Uploaded> {
+        let Self { incoming, caller, input } = self;
+        let (inner, size) = (Arc::clone(&incoming.engine.inner), incoming.size);
+        let (record, file_id) = incoming
+            .finish(move |unit, stored| {
+                let record = if input.record {
+                    let row = add_metadata(&inner, unit, &caller, &input, stored)?;
+                    Some(Record::from_row(unit, row)?)
+                } else {
+                    None
+                };
+                Ok((record, stored.hash.clone()))
+            })
+            .await?;
+        Ok(Uploaded { record, file_id, size })
+    }
+}
+
+impl Incoming {
+    pub(super) fn new(engine: &Engine, bytes_max: u64) -> Self {
+        Self {
+            engine: engine.clone(),
+            bytes_max,
+            upload: None,
+            pieces: 0,
+            buffer: Vec::new(),
+            hash: Sha256::new(),
+            size: 0,
+        }
+    }
+
+    pub(super) async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.size += bytes.len() as u64;
-        if self.size > max {
-            return Err(Error::TooLarge { limit: "upload", max });
+        if self.size > self.bytes_max {
+            return Err(Error::TooLarge { limit: "upload", max: self.bytes_max });
         }
         self.hash.update(&bytes);
         let mut rest = &bytes[..];
@@ -356,63 +393,57 @@ impl Upload {
         Ok(())
     }
 
-    /// Stores the last piece and the metadata record.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] when the file is known under another media type, which the answer does not tell.
-    pub async fn finish(mut self) -> Result<Uploaded> {
+    /// Stores the last piece and, in the same unit, what refers to the blob.
+    pub(super) async fn finish<T: Send + 'static>(
+        mut self,
+        refer: impl FnOnce(&mut Unit<'_>, &BlobRow) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         if self.upload.is_some() && !self.buffer.is_empty() {
             self.store_piece().await?;
         }
-        let file_id = crypto::hex(&std::mem::take(&mut self.hash).finish());
-        let size = self.size;
-        let (inner, caller, input) =
-            (Arc::clone(&self.engine.inner), self.caller.clone(), self.input.clone());
-        let (upload, file, rest) = (self.upload, file_id.clone(), std::mem::take(&mut self.buffer));
-        let record = self
-            .engine
+        let file = crypto::hex(&std::mem::take(&mut self.hash).finish());
+        let (upload, size) = (self.upload, self.size);
+        let rest = std::mem::take(&mut self.buffer);
+        // However this ends, dropping `self` sweeps: pieces that became the blob's are left alone, those of refused or
+        // repeated bytes go.
+        self.engine
             .store()
             .write_several(move |unit| {
                 let stored = match upload {
                     Some(upload) => unit.finish_upload(upload, &file, stored_size(size)?)?,
                     None => unit.put_blob(&file, &rest)?,
                 };
-                if !input.record {
-                    return Ok(None);
-                }
-                let row = add_metadata(&inner, unit, &caller, &input, &stored)?;
-                Record::from_row(unit, row).map(Some)
+                refer(unit, &stored)
             })
-            .await?;
-        // The pieces are the blob's now, unless equal bytes were there already; then the sweep takes them.
-        self.sweep_unnamed();
-        Ok(Uploaded { record, file_id, size })
+            .await
     }
+}
 
-    fn sweep_unnamed(&mut self) {
-        let Some(upload) = self.upload.take() else { return };
-        let store = self.engine.store().clone();
-        match tokio::runtime::Handle::try_current() {
-            Ok(runtime) => {
-                runtime.spawn(async move {
-                    if let Err(error) = store.sweep(upload).await {
-                        tracing::warn!(%error, "an abandoned upload waits for the next start to be swept");
-                    }
-                });
-            }
-            // Without a runtime the next start sweeps it.
-            Err(_) => tracing::warn!("an abandoned upload waits for the next start to be swept"),
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            sweep_later(self.engine.store(), upload);
         }
     }
 }
 
-impl Drop for Upload {
-    fn drop(&mut self) {
-        self.sweep_unnamed();
+/// Removes the pieces of an upload that came to nothing, a few at a time, beside other work. What became a blob stays.
+pub(super) fn sweep_later(store: &Store, upload: UploadId) {
+    let store = store.clone();
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => {
+            runtime.spawn(async move {
+                if let Err(error) = store.sweep(upload).await {
+                    tracing::warn!(%error, "an abandoned upload waits for the next start to be swept");
+                }
+            });
+        }
+        // Without a runtime the next start sweeps it.
+        Err(_) => tracing::warn!("an abandoned upload waits for the next start to be swept"),
     }
 }
 
-fn stored_size(size: u64) -> Result<i64> {
+pub(super) fn stored_size(size: u64) -> Result<i64> {
     i64::try_from(size).map_err(|_| Error::TooLarge { limit: "upload", max: i64::MAX as u64 })
 }
 

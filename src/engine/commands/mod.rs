@@ -16,6 +16,7 @@ mod permissions;
 mod restore;
 mod rules;
 pub(super) mod special;
+pub mod stored_files;
 mod tokens;
 mod types;
 mod update;

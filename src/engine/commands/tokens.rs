@@ -154,7 +154,7 @@ impl Engine {
         if !alive(row.expires_at) {
             return Ok(None);
         }
-        let caller = Caller::of(&row.principal, &row.subject);
+        let caller = Caller::of_token(&row.principal, &row.subject, &row.id);
         self.inner.tokens.put(epoch, hash, caller.clone(), row.expires_at);
         Ok(Some(caller))
     }

@@ -34,6 +34,7 @@ pub enum Code {
     RateLimited,
     PayloadTooLarge,
     UnsupportedMediaType,
+    RangeNotSatisfiable,
     Unavailable,
     StorageFull,
     Internal,
@@ -66,6 +67,7 @@ impl Code {
             Self::UnsupportedMediaType => {
                 ("UNSUPPORTED_MEDIA_TYPE", StatusCode::UNSUPPORTED_MEDIA_TYPE)
             }
+            Self::RangeNotSatisfiable => ("INVALID_ARGUMENT", StatusCode::RANGE_NOT_SATISFIABLE),
             Self::Unavailable => ("UNAVAILABLE", StatusCode::SERVICE_UNAVAILABLE),
             Self::StorageFull => ("STORAGE_FULL", StatusCode::INSUFFICIENT_STORAGE),
             Self::Internal => ("INTERNAL", StatusCode::INTERNAL_SERVER_ERROR),
@@ -188,6 +190,7 @@ impl From<Error> for Failure {
             Kind::NotFound => Code::NotFound,
             Kind::Conflict | Kind::Drift | Kind::Stale => Code::Conflict,
             Kind::TooLarge => Code::PayloadTooLarge,
+            Kind::MediaType => Code::UnsupportedMediaType,
             Kind::Timeout | Kind::TooComplex => Code::QueryTooComplex,
             Kind::Busy => Code::Unavailable,
             Kind::Full => Code::StorageFull,

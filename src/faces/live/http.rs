@@ -51,6 +51,8 @@ pub struct LiveFace {
     pub rate: Rate,
     /// The one application id that is served; any without one.
     pub app_id: Option<String>,
+    /// The configured public address, for links; without one they name the host that was called.
+    pub public_url: Option<String>,
     pub hub: Hub,
     pub statistics: Arc<Statistics>,
     pub limits: QueryLimits,

@@ -24,6 +24,7 @@ mod rooms;
 mod schemas;
 mod socket;
 pub mod sql_text;
+pub mod storage;
 pub mod streams;
 
 pub use crate::live::diff;
@@ -45,6 +46,7 @@ pub fn routes(cx: &Arc<LiveFace>) -> Result<Vec<Route>, RouteError> {
     all.extend(mutate::routes(cx));
     all.extend(functions::routes(cx));
     all.extend(admin::routes(cx));
+    all.extend(storage::routes(cx));
     // A batch calls what has been listed so far, in this process.
     let inner = Router::new(all.clone())?;
     all.extend(batch::routes(cx, &inner));

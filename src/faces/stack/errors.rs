@@ -130,6 +130,7 @@ impl From<Error> for Failure {
             Kind::Drift => drift(&error, text),
             Kind::Stale => stale(&error, text),
             Kind::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", text),
+            Kind::MediaType => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_request", text),
             Kind::Invalid => match &error {
                 Error::Invalid(faults) => Self::invalid(faults),
                 _ => Self::invalid(&[FieldFault::new("", text)]),

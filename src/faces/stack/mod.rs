@@ -19,7 +19,6 @@ mod dto;
 mod errors;
 mod gate;
 mod headers;
-mod media;
 mod queries;
 mod records;
 mod routes;

@@ -236,6 +236,12 @@ impl Engine {
         Ok(self.known_session(id, self.clock().now_ms())?.is_some())
     }
 
+    /// Who a session is, for something that hangs on it; the session counts as no more used than before.
+    pub(crate) fn session_holder(&self, id: &str) -> Result<Option<Caller>> {
+        let known = self.known_session(id, self.clock().now_ms())?;
+        Ok(known.map(|session| session.caller.clone()))
+    }
+
     /// Moves whenever a session ended or an account changed; which one is not told.
     pub fn session_changes(&self) -> watch::Receiver<u64> {
         self.inner.sessions.changes()

@@ -77,6 +77,7 @@ impl Live {
             auth: Arc::new(auth),
             rate: Rate::new(clock.clone(), RateLimits { user: 30, ..RateLimits::default() }),
             app_id: app_id.map(str::to_owned),
+            public_url: None,
             hub: crate::live::Hub::start(engine.clone()).unwrap(),
             statistics: Arc::new(crate::live::statistics::Statistics::new(clock.clone())),
             limits: crate::faces::live::query_form::QueryLimits::default(),
