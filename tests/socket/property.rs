@@ -330,7 +330,13 @@ fn tell(held: &mut [Held], change: &Change) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 12,
+        // A case takes a second when others use the machine.
+        max_shrink_iters: 100,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
     #[test]
     fn a_subscriber_holds_what_the_query_gives(
         before in proptest::collection::vec(write(), 0..10),

@@ -208,6 +208,7 @@ fn face(
         auth: Arc::new(auth),
         rate,
         app_id: None,
+        public_url: None,
         hub: hub.clone(),
         statistics: Arc::new(Statistics::new(engine.clock().clone())),
         limits: QueryLimits::default(),

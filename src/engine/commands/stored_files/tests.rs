@@ -135,7 +135,7 @@ fn a_file_is_a_record_with_history() {
     assert_eq!(info, second);
     assert_eq!((stored.filename.as_deref(), info.metadata.len()), (Some("b.txt"), 1));
     let owner = world.engine.owner_caller();
-    let versions = world.engine.versions(&owner, &second.record).unwrap();
+    let (versions, _) = world.engine.versions(&owner, &second.record, None).unwrap();
     assert_eq!(versions.len(), 1);
     assert!(versions[0].content.contains(&first.file_id));
 

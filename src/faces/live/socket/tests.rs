@@ -131,6 +131,7 @@ impl Stage {
             auth: Arc::new(auth),
             rate: Rate::new(engine.clock().clone(), RateLimits::none()),
             app_id: None,
+            public_url: None,
             hub,
             statistics: Arc::new(Statistics::new(engine.clock().clone())),
             limits: QueryLimits::default(),
