@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 use super::run::{RootValue, Run, Shown, Source, TreeAnswer, profile, run, run_as_of};
 use super::tree::Root;
 use crate::engine::commands::commit::parsed;
+use crate::engine::commands::rules::rules_tx;
 use crate::engine::error::Result;
 use crate::engine::rows::{USER_FAMILY, family_of, row_id};
 use crate::engine::{Caller, Engine};
@@ -265,7 +266,28 @@ impl Engine {
 
     /// Runs roots on the calling thread: for threads that may wait.
     pub fn run_tree_here(&self, caller: &Caller, roots: &[Root]) -> Result<TreeAnswer> {
-        self.inner.store.read_slowly(|view| run(&self.inner, view, caller, roots))
+        self.read_as_ruled(|view| run(&self.inner, view, caller, roots))
+    }
+
+    /// Reads with the rules that the snapshot itself holds: what a live query tells for a unit must be what that unit's rules
+    /// show, though rules are put into force a moment after their commit.
+    fn read_as_ruled<T>(&self, read: impl Fn(&View<'_>) -> Result<T>) -> Result<T> {
+        /// Far more changes of rules than fit between two looks; then the rules in force will do.
+        const LOOKS_MAX: usize = 100;
+        let inner = &self.inner;
+        for _ in 0..LOOKS_MAX {
+            let (answer, is_ruled) = inner.store.read_slowly(|view| -> Result<_> {
+                let before = inner.rules_tx();
+                let answer = read(view);
+                let held = rules_tx(view)?;
+                Ok((answer, held.is_none_or(|held| held == before) && before == inner.rules_tx()))
+            })?;
+            if is_ruled {
+                return answer;
+            }
+            std::thread::yield_now();
+        }
+        inner.store.read_slowly(read)
     }
 
     /// What roots showed after an earlier unit, beside what they show now; `None` where the past cannot be told.
@@ -276,7 +298,7 @@ impl Engine {
         since: i64,
     ) -> Result<(Option<Vec<RootValue>>, TreeAnswer)> {
         let inner = &self.inner;
-        inner.store.read_slowly(|view| {
+        self.read_as_ruled(|view| {
             let now = run(inner, view, caller, roots)?;
             let simple = roots
                 .iter()
