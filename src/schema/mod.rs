@@ -21,6 +21,7 @@ mod hash;
 pub mod names;
 pub mod rules;
 pub mod system;
+pub mod tables;
 mod type_id;
 mod validate;
 pub mod words;
