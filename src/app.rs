@@ -28,6 +28,7 @@ use crate::faces::live::http::LiveFace;
 use crate::faces::live::query_form::QueryLimits;
 use crate::faces::live::streams::{StreamTimes, Streams};
 use crate::faces::stack::{self, StackFace};
+use crate::faces::tables::{self, TablesFace};
 use crate::faces::{Envelopes, Health, health_routes};
 use crate::live::Hub;
 use crate::live::presence::Presence;
@@ -38,6 +39,7 @@ use crate::net::{
     Settings,
 };
 use crate::openapi;
+use crate::schema::tables::App;
 
 /// How long requests in flight may take once the server stops.
 pub const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -55,6 +57,9 @@ pub enum StartError {
     Public(String, std::io::Error),
     #[error("{0} is no address that clients can be told")]
     BaseUrl(String),
+    /// The application document, and every problem of it.
+    #[error("the application in {0} cannot be served:\n{1}")]
+    App(String, String),
 }
 
 /// A stack in this process.
@@ -125,8 +130,9 @@ impl Cairn {
                 Some(folder.handler())
             }
         };
+        self.load_app()?;
         let (auth, live) = self.faces(&url, &settings)?;
-        let routes = self.routes(&auth, live.as_ref(), &url, public.is_none())?;
+        let routes = self.routes(&auth, live.as_ref(), &settings.rate, (&url, public.is_none()))?;
         let router = Router::with_fallback(routes, public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
         if let Some(live) = &live {
@@ -137,6 +143,26 @@ impl Cairn {
             runtime.spawn(Engine::deliver_answers());
         }
         Ok(Serving { server, auth, url, live })
+    }
+
+    /// Reads the application document and registers its tables, where one is configured.
+    fn load_app(&self) -> Result<(), StartError> {
+        let Some(path) = self.config.app.as_ref().filter(|_| self.is_on("tables")) else {
+            return Ok(());
+        };
+        let refused = |reason: String| StartError::App(path.display().to_string(), reason);
+        let text = std::fs::read_to_string(path).map_err(|fault| refused(fault.to_string()))?;
+        let app = App::parse(&text).map_err(|faults| refused(faults.to_string()))?;
+        // SECURITY S2: guests write only where nobody else can reach the server.
+        let guests_write = self.config.is_loopback_only();
+        self.engine.load_app(Arc::new(app), guests_write).map_err(|error| match error {
+            Error::Drift { violations, .. } => {
+                let told =
+                    violations.iter().map(|fault| format!("{}: {}", fault.path, fault.message));
+                refused(told.collect::<Vec<_>>().join("\n"))
+            }
+            error => refused(error.to_string()),
+        })
     }
 
     /// Credentials, and the faces that have threads of their own.
@@ -170,8 +196,10 @@ impl Cairn {
             Some(url) => url.as_str().to_owned(),
             None => "http://localhost:7700".to_owned(),
         };
-        let (auth, live) = self.faces(&url, &Settings::default())?;
-        let routes = self.routes(&auth, live.as_ref(), &url, true)?;
+        let settings = Settings::default();
+        self.load_app()?;
+        let (auth, live) = self.faces(&url, &settings)?;
+        let routes = self.routes(&auth, live.as_ref(), &settings.rate, (&url, true))?;
         Ok(openapi::document(&routes, openapi::Part::All, &url))
     }
 
@@ -180,10 +208,10 @@ impl Cairn {
         &self,
         auth: &Arc<Auth>,
         live: Option<&Live>,
-        url: &str,
-        landing: bool,
+        rate: &Rate,
+        (url, landing): (&str, bool),
     ) -> Result<Vec<crate::net::Route>, RouteError> {
-        let mut routes = self.face_routes(auth, live)?;
+        let mut routes = self.face_routes(auth, live, rate)?;
         let (documents, assets) = (Arc::new(openapi::Documents::default()), Assets::embedded());
         routes.extend(openapi::routes(&documents, &assets));
         routes.extend(admin_pages(&assets));
@@ -198,6 +226,7 @@ impl Cairn {
         &self,
         auth: &Arc<Auth>,
         live: Option<&Live>,
+        rate: &Rate,
     ) -> Result<Vec<crate::net::Route>, RouteError> {
         let engine = &self.engine;
         let health = Health {
@@ -215,6 +244,10 @@ impl Cairn {
         if let Some(live) = live {
             routes.extend(live::routes(&live.face)?);
             routes.extend(live::streams::routes(&live.streams));
+        }
+        if let Some(app) = engine.app().filter(|_| self.is_on("tables")) {
+            let (engine, auth, rate) = (engine.clone(), Arc::clone(auth), rate.clone());
+            routes.extend(tables::routes(&Arc::new(TablesFace { engine, auth, rate, app })));
         }
         Ok(routes)
     }
@@ -443,8 +476,10 @@ fn net_settings(config: &Config, engine: &Engine) -> Settings {
 pub fn idle_settings(config: &Config) -> Vec<&'static str> {
     let live = config.faces.0.iter().any(|face| face == "live");
     let of_live = ["signup", "anonymous", "app_id"].into_iter().filter(|_| !live);
+    let tables = config.faces.0.iter().any(|face| face == "tables");
     ["app"]
         .into_iter()
+        .filter(|_| !tables)
         .chain(of_live)
         .filter(|key| *config.origin(key) != Origin::Default)
         .collect()
@@ -461,8 +496,10 @@ mod tests {
         let cairn = Cairn::open(folder.path().join("a.cairn")).unwrap();
         let auth = Arc::new(Auth::new(cairn.engine.clone(), None, "http://a".into()));
         let tokens = AccessTokens::new(cairn.engine.clone(), "cairn", ACCESS_TOKEN_S).unwrap();
-        let live = Live::start(&cairn, &auth, Arc::new(tokens), &Settings::default()).unwrap();
-        let routes = cairn.routes(&auth, Some(&live), "http://localhost", true).unwrap();
+        let settings = Settings::default();
+        let live = Live::start(&cairn, &auth, Arc::new(tokens), &settings).unwrap();
+        let told = ("http://localhost", true);
+        let routes = cairn.routes(&auth, Some(&live), &settings.rate, told).unwrap();
         let router = Router::new(routes).unwrap();
         assert!(router.routes().count() > 80);
         for route in router.routes() {

@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 /// The port of the default addresses.
 pub const PORT: u16 = 7700;
 /// The faces this program has.
-pub const FACES: &[&str] = &["stack", "live"];
+pub const FACES: &[&str] = &["stack", "live", "tables"];
 /// How long a list in a setting may be.
 const LIST_MAX: usize = 1_000;
 
@@ -163,7 +163,7 @@ settings! {
     base_url: Option<BaseUrl> = None, Flag, &["BASE_URL"];
     /// Which protocols are served, separated by commas.
     faces: Faces = Faces(FACES.iter().map(|f| (*f).to_owned()).collect()), Flag, &[];
-    /// Application document of the tables face.
+    /// Application document of the tables protocol, YAML or JSON; without one that protocol has no tables.
     app: Option<PathBuf> = None, Flag, &["APP_SCHEMA"];
     /// Folder of static files of an application, served after every other address.
     public: Option<PathBuf> = None, Flag, &[];

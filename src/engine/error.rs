@@ -24,6 +24,9 @@ pub enum Error {
     Missing { what: &'static str, id: String },
     #[error("{0}")]
     Conflict(String),
+    /// A value that another record holds, of a field that is unique.
+    #[error("another record has the same {field}")]
+    Taken { field: String },
     /// A schema that would break records of its type.
     #[error("the schema of {type_id} would change in a way that breaks its records")]
     Drift { type_id: String, violations: Vec<FieldFault> },
@@ -77,7 +80,7 @@ impl Error {
             Self::Denied | Self::FieldDenied { .. } => Kind::Denied,
             Self::TooComplex(_) => Kind::TooComplex,
             Self::Missing { .. } => Kind::NotFound,
-            Self::Conflict(_) => Kind::Conflict,
+            Self::Conflict(_) | Self::Taken { .. } => Kind::Conflict,
             Self::Drift { .. } => Kind::Drift,
             Self::Stale { .. } => Kind::Stale,
             Self::TooLarge { .. } => Kind::TooLarge,

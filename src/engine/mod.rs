@@ -15,6 +15,7 @@ mod query;
 mod record;
 mod rows;
 mod setup;
+mod tables;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,8 @@ pub use record::{AsOf, CONFIG_ID, RULES_ID, Record, Snapshot};
 pub use rows::{
     Idempotency, MutateError, Mutated, Outcome, Row, RowOp, RowResult, Status, USERS, Verb,
 };
+
+pub use tables::TableRights;
 
 pub use crate::store::{
     Counts, Direction, Durability, Options as StoreOptions, SortKey, Span, TokenRow, TypeInfo,

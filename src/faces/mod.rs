@@ -13,6 +13,7 @@ mod health;
 pub mod live;
 mod media;
 pub mod stack;
+pub mod tables;
 
 pub use envelope::{Envelopes, error_schema};
 pub use health::{Health, health_routes};

@@ -12,6 +12,7 @@ use crate::engine::commands::commit::parsed;
 use crate::engine::error::{Error, Result};
 use crate::engine::record::type_of;
 use crate::engine::rows::{USER_FAMILY, USERS, entity_of, is_live, row_id};
+use crate::engine::tables::{TableBook, is_table};
 use crate::engine::{Caller, Inner, Role};
 use crate::schema::FieldFault;
 use crate::schema::filter::{Filter, Operand, RecordView, Test};
@@ -32,6 +33,8 @@ pub enum AnonymousAccess {
 pub struct RuleSet {
     pub document: Option<Arc<Rules>>,
     pub anonymous: AnonymousAccess,
+    /// The application whose tables are served.
+    pub(crate) tables: Option<Arc<TableBook>>,
 }
 
 /// Fields of its own profile that an account may change.
@@ -68,9 +71,9 @@ pub(crate) fn context(inner: &Inner, caller: &Caller) -> AuthContext {
     }
 }
 
-/// Whether live rules decide over a type.
+/// Whether the rules of live collections or those of an application decide over a type.
 pub(crate) fn is_ruled(info: &TypeInfo) -> bool {
-    is_live(info) || info.base == USER_FAMILY
+    is_live(info) || info.base == USER_FAMILY || is_table(info)
 }
 
 impl Access<'_> {
@@ -91,6 +94,13 @@ impl Access<'_> {
         let rules = self.inner.rules();
         let entity = entity_of(family);
         let context = context(self.inner, self.caller);
+        if self.is_table(family) {
+            // Its grants are the application's, whatever the rules document says; without the application it is closed.
+            let book = rules.tables.as_ref();
+            return Ok(
+                book.map_or(Decision::Deny, |book| book.rules.decide(entity, operation, &context))
+            );
+        }
         if let Some(document) = &rules.document {
             let decision = document.decide(entity, operation, &context);
             // Accounts are made and ended by the account calls, whatever a rule says.
@@ -123,12 +133,23 @@ impl Access<'_> {
         if self.inner.is_admin(self.caller) {
             return FieldDecision::default();
         }
-        match &self.inner.rules().document {
+        let rules = self.inner.rules();
+        let document = match &rules.tables {
+            Some(book) if self.is_table(family) => Some(&book.rules),
+            _ => rules.document.as_deref(),
+        };
+        match document {
             Some(document) => {
                 document.fields(entity_of(family), operation, &context(self.inner, self.caller))
             }
             None => FieldDecision::default(),
         }
+    }
+
+    /// Whether an application declared the collection.
+    fn is_table(&self, family: &str) -> bool {
+        let types = self.view.types();
+        types.family(family).iter().filter_map(|row| types.by_row(*row)).any(|info| is_table(info))
     }
 
     pub(super) fn live_allows(
@@ -246,6 +267,20 @@ impl Access<'_> {
         match info {
             Some(info) => self.check_written(info, Operation::Create, None, content.keys()),
             None => Ok(()),
+        }
+    }
+
+    /// May a record of a table with this content be created; what was written is judged apart.
+    pub(crate) fn check_new_table_row(
+        &self,
+        info: &TypeInfo,
+        row: &RecordRow,
+        content: &Map<String, Value>,
+    ) -> Result<()> {
+        match self.live_rule(&info.base, Operation::Create)? {
+            Decision::Allow => Ok(()),
+            Decision::Rows(filter) if self.row_matches(&filter, row, content)? => Ok(()),
+            Decision::Rows(_) | Decision::Deny => Err(Error::Denied),
         }
     }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{AnonymousAccess, RuleSet};
+use crate::engine::tables::TableBook;
 use crate::schema::rules::Rules;
 
 type Listener = Box<dyn Fn() + Send + Sync>;
@@ -31,7 +32,7 @@ impl fmt::Debug for RuleBook {
 
 impl RuleBook {
     pub(crate) fn new(anonymous: AnonymousAccess) -> Self {
-        let rules = RuleSet { document: None, anonymous };
+        let rules = RuleSet { document: None, anonymous, tables: None };
         Self {
             current: RwLock::new(Arc::new(rules)),
             tx: AtomicI64::new(0),
@@ -54,12 +55,17 @@ impl RuleBook {
         self.tx.store(tx, Ordering::Release);
         {
             let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-            let anonymous = current.anonymous;
-            *current = Arc::new(RuleSet { document, anonymous });
+            *current = Arc::new(RuleSet { document, ..(**current).clone() });
         }
         for listener in self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
             listener();
         }
+    }
+
+    /// Puts an application into force.
+    pub(crate) fn declare(&self, tables: Arc<TableBook>) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::new(RuleSet { tables: Some(tables), ..(**current).clone() });
     }
 
     /// Puts a whole set into force, as if it had been configured.

@@ -12,7 +12,7 @@ use crate::engine::access::{Actions, NEVER_GRANTED};
 use crate::engine::error::Result;
 use crate::engine::links::{Association, stored_associations};
 use crate::engine::record::type_of;
-use crate::engine::{Caller, Inner};
+use crate::engine::{Caller, Inner, tables};
 use crate::schema::{Kind, family, words};
 use crate::store::{
     Actor, AssociationKind, AssociationRow, GrantRow, Op, RecordRow, TypeInfo, Unit,
@@ -52,6 +52,7 @@ pub(crate) fn insert(
     actor: Actor,
 ) -> Result<()> {
     let Fresh { info, row, associations, content, text } = *fresh;
+    tables::check_stored(inner, info, content, None)?;
     unit.insert_record(row)?;
     for edge in edges(info, associations, content) {
         unit.add_edge(row.rid, &edge)?;
@@ -85,6 +86,10 @@ pub(crate) fn replace(
     after.version = before.version + 1;
     after.tx = unit.tx();
     after.updated_at = unit.at();
+    if after.content != before.content {
+        let info = type_of(unit, after.type_id)?;
+        tables::check_stored(inner, &info, &parsed(&after)?, Some(&parsed(before)?))?;
+    }
     unit.update_record(&after)?;
     derive(inner, unit, before, &after)?;
     unit.append_change(after.rid, after.version, op, actor, Some(before))?;

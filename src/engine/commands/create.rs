@@ -306,7 +306,7 @@ pub(crate) fn check_unique_fields(
     for (name, _) in info.schema.fields().filter(|(_, field)| field.unique) {
         let Some(value) = content.get(name).map(json_bind) else { continue };
         if value != Bind::Null && view.holds_value(info.row_id, name, &value, except)? {
-            return Err(Error::Conflict(format!("another record has the same {name}")));
+            return Err(Error::Taken { field: name.to_owned() });
         }
     }
     Ok(())

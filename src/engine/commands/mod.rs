@@ -32,5 +32,5 @@ pub use types::NewTypeInput;
 pub(super) use create::{check_unique_fields, create_checked};
 pub(super) use delete::delete;
 pub(super) use rules::load as load_rules;
-pub(super) use types::register_checked;
+pub(super) use types::{register_checked, register_table};
 pub(super) use update::{check_size, existing};

@@ -51,6 +51,7 @@ pub(crate) struct Checked {
     schema_hash: String,
     migrates_from: Option<String>,
     search: Option<bool>,
+    collection_config: Option<String>,
 }
 
 impl Checked {
@@ -78,8 +79,20 @@ impl Checked {
             schema_text,
             migrates_from: input.migrates_from,
             search: input.search,
+            collection_config: None,
         })
     }
+}
+
+/// For tables of an application; the collection gets this configuration when it is new.
+pub(crate) fn register_table(
+    inner: &Inner,
+    unit: &mut Unit<'_>,
+    input: NewTypeInput,
+    config: &str,
+) -> Result<Arc<TypeInfo>> {
+    let new = Checked { collection_config: Some(config.to_owned()), ..Checked::new(input)? };
+    register(inner, unit, new)
 }
 
 /// For types that come with the product.
@@ -105,7 +118,7 @@ pub(crate) fn register(inner: &Inner, unit: &mut Unit<'_>, new: Checked) -> Resu
             schema_hash: new.schema_hash,
             migrates_from: new.migrates_from,
             search: new.search.unwrap_or(true),
-            collection_config: None,
+            collection_config: new.collection_config,
         })?;
         inner.rights_changed();
         return Ok(made);

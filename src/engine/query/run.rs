@@ -40,6 +40,9 @@ pub struct Shown {
     /// Creation order.
     pub rid: i64,
     pub id: String,
+    /// Milliseconds.
+    pub created_at: i64,
+    pub updated_at: i64,
     pub fields: Map<String, Value>,
 }
 
@@ -669,7 +672,8 @@ impl Item {
         for (name, value) in self.expanded {
             fields.insert(name, value);
         }
-        Shown { rid: self.row.rid, id, fields }
+        let RecordRow { rid, created_at, updated_at, .. } = self.row;
+        Shown { rid, id, created_at, updated_at, fields }
     }
 }
 

@@ -203,7 +203,8 @@ impl Watch {
             }
             None => fields.extend(content.into_iter().filter(|(name, _)| !hidden(name))),
         }
-        Some(Shown { rid: image.row.rid, id, fields })
+        let RecordRow { rid, created_at, updated_at, .. } = *image.row;
+        Some(Shown { rid, id, created_at, updated_at, fields })
     }
 }
 

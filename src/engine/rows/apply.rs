@@ -8,7 +8,7 @@ use crate::engine::commands::commit::{self, Fresh, parsed};
 use crate::engine::commands::{check_size, check_unique_fields, special};
 use crate::engine::error::{Error, Result};
 use crate::engine::links::{Association, ENTRIES_MAX, associations_text, stored_associations};
-use crate::engine::{Caller, Inner};
+use crate::engine::{Caller, Inner, tables};
 use crate::schema::rules::Operation;
 use crate::schema::{FieldFault, Schema, TypeId, words};
 use crate::store::{AssociationKind, NewType, Op, RecordRow, TypeInfo, Unit};
@@ -210,7 +210,13 @@ fn write(
         let access = Access::new(inner, unit, caller);
         access.check(Action::Update, &row)?;
         access.check_written(&info, Operation::Update, Some(&row), op.data.keys())?;
-        access.check_result(&info, &row, &content)?;
+    }
+    let kept = if op.verb == Verb::Set { Map::new() } else { parsed(&row)? };
+    let content = tables::admitted(inner, &info, &op.data, Some(&kept))?.unwrap_or(content);
+    Access::new(inner, unit, caller).check_result(&info, &row, &content)?;
+    if tables::is_table(&info) && parsed(&row)? == content {
+        // Nothing changed: no version, and the time of the last change stays.
+        return Ok(done(op, &row, Status::Noop, content));
     }
     check_content(&info, &content)?;
     check_unique_fields(unit, &info, &content, row.rid)?;
@@ -224,7 +230,14 @@ fn write(
 
 fn done(op: &RowOp, row: &RecordRow, status: Status, fields: Map<String, Value>) -> RowResult {
     let id = row_id(row);
-    let shown = Row { entity: op.entity.clone(), id: id.clone(), tx: row.tx, fields };
+    let shown = Row {
+        entity: op.entity.clone(),
+        id: id.clone(),
+        tx: row.tx,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        fields,
+    };
     RowResult { entity: op.entity.clone(), id, status, row: Some(shown) }
 }
 
@@ -294,28 +307,45 @@ fn create(inner: &Inner, unit: &mut Unit<'_>, caller: &Caller, op: &RowOp) -> Re
         associations: None,
         content: json::minify(&Value::Object(op.data.clone())),
     };
-    Access::new(inner, unit, caller).check_new_row(
-        family_of(&op.entity),
-        known.as_deref(),
-        &row,
-        &op.data,
-    )?;
+    // What a table makes of the fields is judged by its rules too, but faults are told only to those who may write.
+    let admitted = known.as_deref().map(|info| tables::admitted(inner, info, &op.data, None));
+    let (data, faults) = match admitted.transpose() {
+        Ok(data) => (data.flatten(), None),
+        Err(error) => (None, Some(error)),
+    };
+    let data = data.as_ref().unwrap_or(&op.data);
+    {
+        let access = Access::new(inner, unit, caller);
+        if let Some(info) = known.as_deref().filter(|info| tables::is_table(info)) {
+            // Defaults are the table's own; only what was written needs the right to write it.
+            access.check_written(info, Operation::Create, None, op.data.keys())?;
+            access.check_new_table_row(info, &row, data)?;
+        } else {
+            access.check_new_row(family_of(&op.entity), known.as_deref(), &row, data)?;
+        }
+    }
+    if let Some(error) = faults {
+        return Err(error);
+    }
+    row.content = json::minify(&Value::Object(data.clone()));
     if op.entity == USERS {
         special::none(profile_faults(&op.data))?;
     }
     let Some(info) = type_for(unit, op, true)? else { return Err(missing(op)) };
-    check_content(&info, &op.data)?;
+    check_content(&info, data)?;
     row.type_id = info.row_id;
     check_size(inner, &row.content)?;
-    check_unique_fields(unit, &info, &op.data, rid.as_i64())?;
+    check_unique_fields(unit, &info, data, rid.as_i64())?;
+    if row.alias.is_none() && tables::is_table(&info) {
+        row.alias = Some(tables::next_number(unit, &info)?);
+    }
     if let Some(alias) = &row.alias {
         unit.add_alias(info.collection, alias, row.rid)?;
     }
-    let words = if info.search { words::text_of(&op.data) } else { String::new() };
-    let fresh =
-        Fresh { info: &info, row: &row, associations: &[], content: &op.data, text: &words };
+    let words = if info.search { words::text_of(data) } else { String::new() };
+    let fresh = Fresh { info: &info, row: &row, associations: &[], content: data, text: &words };
     commit::insert(inner, unit, &fresh, actor)?;
-    Ok(done(op, &row, Status::Created, op.data.clone()))
+    Ok(done(op, &row, Status::Created, data.clone()))
 }
 
 /// Ids that order near now may be the record's own; others would upset the order of creation.

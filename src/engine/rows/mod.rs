@@ -34,6 +34,9 @@ pub struct Row {
     pub id: String,
     /// The unit that last changed it.
     pub tx: i64,
+    /// Milliseconds.
+    pub created_at: i64,
+    pub updated_at: i64,
     /// Fields, without `id`.
     pub fields: Map<String, Value>,
 }

@@ -163,7 +163,14 @@ fn apply_all(
         if let Some(now) = super::find_row(unit, family_of(&result.entity), &row.id)? {
             let access = Access::new(inner, unit, caller);
             let fields = shown_fields(&access, &now).map_err(|error| Failed(0, error))?;
-            result.row = Some(Row { id: row_id(&now), tx: now.tx, fields, ..row });
+            result.row = Some(Row {
+                id: row_id(&now),
+                tx: now.tx,
+                created_at: now.created_at,
+                updated_at: now.updated_at,
+                fields,
+                ..row
+            });
         }
     }
     Ok(Mutated { tx: unit.tx(), results })

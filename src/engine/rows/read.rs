@@ -31,7 +31,14 @@ impl Engine {
                 return Err(missing());
             }
             let fields = shown_fields(&access, &row)?;
-            Ok(Row { entity: entity.to_owned(), id: row_id(&row), tx: row.tx, fields })
+            Ok(Row {
+                entity: entity.to_owned(),
+                id: row_id(&row),
+                tx: row.tx,
+                created_at: row.created_at,
+                updated_at: row.updated_at,
+                fields,
+            })
         })
     }
 }

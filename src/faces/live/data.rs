@@ -128,7 +128,8 @@ fn updates(route: Route) -> Route {
 
 fn one_example(fields: Value, tx: Option<i64>) -> Value {
     let fields = fields.as_object().cloned().unwrap_or_default();
-    envelope(Row { entity: "todos".into(), id: "a".into(), tx: 43, fields }, tx)
+    let (entity, id) = ("todos".into(), "a".into());
+    envelope(Row { entity, id, tx: 43, created_at: 0, updated_at: 0, fields }, tx)
 }
 
 /// One record; `tx` after a write.
@@ -334,7 +335,9 @@ async fn write(
         let Mutated { tx, results } = done;
         let row = results.into_iter().next().map(|result| match result.row {
             Some(row) => row,
-            None => Row { entity, id: result.id, tx, fields: Map::new() },
+            None => {
+                Row { entity, id: result.id, tx, created_at: 0, updated_at: 0, fields: Map::new() }
+            }
         });
         (status, row.map_or(Value::Null, |row| envelope(row, Some(tx))))
     };

@@ -65,7 +65,7 @@ impl World {
 
     fn rule(&self, document: Option<Value>, anonymous: AnonymousAccess) {
         let document = document.map(|text| Arc::new(Rules::parse(&text).unwrap()));
-        self.engine.inner.rules.set(RuleSet { document, anonymous });
+        self.engine.inner.rules.set(RuleSet { document, anonymous, tables: None });
     }
 
     fn put(&self, caller: &Caller, new: NewFile, bytes: &[u8]) -> Result<FileInfo> {
