@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::common::Setup;
-use crate::support::{CRM, refused, serve};
+use crate::support::{CRM, refused, serve, serve_on_loopback};
 
 #[test]
 fn a_bad_document_is_refused_with_line_column_and_reason() {
@@ -70,7 +70,7 @@ fn without_its_application_a_table_is_closed() {
 
 #[test]
 fn guests_of_an_application_without_accounts_may_do_everything_on_loopback() {
-    let server = serve(
+    let server = serve_on_loopback(
         "name: notes\ntables:\n  - name: notes\n    fields: [{ name: text, type: long-text }]\n",
     );
     let guest = server.anonymous();

@@ -39,9 +39,18 @@ tables:
     permissions: { read: all, create: [member] }
 ";
 
-/// A server with this application.
+/// A server with this application, under a public address.
 pub(crate) fn serve(document: &str) -> Server {
-    let setup = Setup::new().env("CAIRN_SIGNUP", "open");
+    start(Setup::new(), document)
+}
+
+/// A server with this application that nobody else can reach.
+pub(crate) fn serve_on_loopback(document: &str) -> Server {
+    start(Setup::new().without("CAIRN_BASE_URL"), document)
+}
+
+fn start(setup: Setup, document: &str) -> Server {
+    let setup = setup.env("CAIRN_SIGNUP", "open");
     let path = setup.file().with_file_name("app.yaml");
     std::fs::write(&path, document).unwrap();
     let path = path.to_str().unwrap().to_owned();
