@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::crypto::password::{
     Cost, OutOfMemory, hash_password, needs_rehash, verify_dummy, verify_password,
 };
+use crate::util::process::step_back;
 use crate::util::rng::Rng;
 
 /// Hashes that run at the same time.
@@ -97,7 +98,10 @@ impl PasswordPool {
             let shared = Arc::clone(&pool.shared);
             let thread = std::thread::Builder::new()
                 .name(format!("password-{n}"))
-                .spawn(move || work(&shared))?;
+                .spawn(move || {
+                    step_back();
+                    work(&shared);
+                })?;
             pool.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(pool)

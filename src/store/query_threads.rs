@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use crate::util::process::step_back;
 use super::Shared;
 use super::error::{Result, StoreError};
 use super::view::{View, on_snapshot};
@@ -50,7 +51,10 @@ impl QueryThreads {
             threads.push(
                 std::thread::Builder::new()
                     .name(format!("query-{n}"))
-                    .spawn(move || work(&line, &shared, deadline))?,
+                    .spawn(move || {
+                        step_back();
+                        work(&line, &shared, deadline);
+                    })?,
             );
         }
         Ok(Self { line, threads: Mutex::new(threads) })
