@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -266,26 +267,34 @@ impl Engine {
 
     /// Runs roots on the calling thread: for threads that may wait.
     pub fn run_tree_here(&self, caller: &Caller, roots: &[Root]) -> Result<TreeAnswer> {
-        self.read_as_ruled(|view| run(&self.inner, view, caller, roots))
+        self.read_settled(|view| run(&self.inner, view, caller, roots))
     }
 
-    /// Reads with the rules that the snapshot itself holds: what a live query tells for a unit must be what that unit's rules
-    /// show, though rules are put into force a moment after their commit.
-    fn read_as_ruled<T>(&self, read: impl Fn(&View<'_>) -> Result<T>) -> Result<T> {
-        /// Far more changes of rules than fit between two looks; then the rules in force will do.
-        const LOOKS_MAX: usize = 100;
+    /// Reads with the types and rules that the snapshot itself holds: what a live query tells for a unit must be what that unit
+    /// shows, though both are put into force a moment after their commit.
+    fn read_settled<T>(&self, read: impl Fn(&View<'_>) -> Result<T>) -> Result<T> {
+        /// The writer may be put aside between the two by a busy machine. After a second what is in force will do.
+        const LOOKS_MAX: usize = 1_000;
+        const PAUSE: Duration = Duration::from_millis(1);
         let inner = &self.inner;
         for _ in 0..LOOKS_MAX {
-            let (answer, is_ruled) = inner.store.read_slowly(|view| -> Result<_> {
-                let before = inner.rules_tx();
+            let answer = inner.store.read_slowly(|view| -> Result<_> {
+                let stamp = || -> Result<_> {
+                    let (types, rules) = (view.types_tx()?, inner.rules_tx());
+                    let is_held = rules_tx(view)?.is_none_or(|held| held == rules);
+                    Ok(types.filter(|_| is_held).map(|types| (types, rules)))
+                };
+                let before = stamp()?;
+                if before.is_none() {
+                    return Ok(None);
+                }
                 let answer = read(view);
-                let held = rules_tx(view)?;
-                Ok((answer, held.is_none_or(|held| held == before) && before == inner.rules_tx()))
+                Ok((stamp()? == before).then_some(answer))
             })?;
-            if is_ruled {
-                return answer;
+            match answer {
+                Some(answer) => return answer,
+                None => std::thread::sleep(PAUSE),
             }
-            std::thread::yield_now();
         }
         inner.store.read_slowly(read)
     }
@@ -298,7 +307,7 @@ impl Engine {
         since: i64,
     ) -> Result<(Option<Vec<RootValue>>, TreeAnswer)> {
         let inner = &self.inner;
-        self.read_as_ruled(|view| {
+        self.read_settled(|view| {
             let now = run(inner, view, caller, roots)?;
             let simple = roots
                 .iter()
