@@ -96,9 +96,8 @@ impl PasswordPool {
         let pool = Self { shared, threads: Mutex::new(Vec::new()), cost, rng };
         for n in 0..HASHES_AT_ONCE {
             let shared = Arc::clone(&pool.shared);
-            let thread = std::thread::Builder::new()
-                .name(format!("password-{n}"))
-                .spawn(move || {
+            let thread =
+                std::thread::Builder::new().name(format!("password-{n}")).spawn(move || {
                     step_back();
                     work(&shared);
                 })?;

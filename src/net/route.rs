@@ -126,14 +126,26 @@ impl Route {
 
     #[must_use]
     pub fn query(mut self, name: &'static str, schema: Value, summary: &'static str) -> Self {
-        self.doc_mut().params.push(Param { name, place: "query", required: false, schema, summary });
+        self.doc_mut().params.push(Param {
+            name,
+            place: "query",
+            required: false,
+            schema,
+            summary,
+        });
         self
     }
 
     #[must_use]
     pub fn header(mut self, name: &'static str, summary: &'static str) -> Self {
         let schema = serde_json::json!({ "type": "string" });
-        self.doc_mut().params.push(Param { name, place: "header", required: false, schema, summary });
+        self.doc_mut().params.push(Param {
+            name,
+            place: "header",
+            required: false,
+            schema,
+            summary,
+        });
         self
     }
 
