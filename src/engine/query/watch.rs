@@ -293,7 +293,7 @@ impl Engine {
             })?;
             match answer {
                 Some(answer) => return answer,
-                None => std::thread::sleep(PAUSE),
+                None => std::thread::park_timeout(PAUSE),
             }
         }
         inner.store.read_slowly(read)
