@@ -145,6 +145,9 @@ fn prepare(
     let permissions = collect(parse_permissions(&new.permissions), &mut faults);
     let mut associations = collect(associations, &mut faults);
     special::none(faults)?;
+    if info.base == special::CONFIG {
+        return Err(Error::Conflict("a stack has one settings record, _config".into()));
+    }
     if let Some(access) = access {
         special::check_media_type(access.view(), info, &new.content)?;
         special::check_unique_bindings(access.view(), &info.base, &new.content, -1)?;

@@ -262,6 +262,7 @@ fn type_for(
         migrates_from: None,
         search: true,
         collection_config: Some(LIVE_CONFIG.into()),
+        created_at: None,
     })?;
     Ok(Some(made))
 }
