@@ -311,6 +311,9 @@ fn import_rejects_bad_rows_by_line() {
     // The ids are taken now: the same rows again are rejected, not doubled.
     let again = place.json(&format!("{line} --again"), 1);
     assert_eq!((&again["imported"], &again["rejected"]), (&json!(0), &json!(4)));
+    let why = place.read("bad.ndjson");
+    assert!(why.contains("another record of the collection has this id"), "{why}");
+    assert!(!why.to_lowercase().contains("constraint"), "S23: in words, not in those of the store");
     let (_, why) = place.run("import towns.csv --type com.example/town@1 --map Nam=name", 2);
     assert!(why.contains("no column \"Nam\"; the columns are Name, Pop, Zip"), "{why}");
 }
