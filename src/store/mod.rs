@@ -320,11 +320,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.inner
-            .writer
-            .submit(false, postbox::Postbox::own(), work)?
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+        self.submit(false, work).await
     }
 
     /// As [`Store::write`], for units whose later steps may fail after earlier ones wrote.
@@ -336,9 +332,21 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        self.submit(true, work).await
+    }
+
+    async fn submit<T, E>(
+        &self,
+        several_steps: bool,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         self.inner
             .writer
-            .submit(true, postbox::Postbox::own(), work)?
+            .submit(several_steps, postbox::Postbox::own(), work)?
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }

@@ -45,6 +45,18 @@ struct Image {
 }
 
 impl Image {
+    /// What filters see of it; `id` is the one applications know.
+    fn view<'r>(&'r self, id: &'r str) -> RecordView<'r> {
+        RecordView {
+            content: &self.content,
+            rid: self.row.rid,
+            id,
+            created_at: self.row.created_at,
+            updated_at: self.row.updated_at,
+            subject: None,
+        }
+    }
+
     /// A deleted record is not there.
     fn of(row: Option<&Arc<RecordRow>>) -> Option<Self> {
         let row = row.filter(|row| row.deleted_at.is_none())?;
@@ -144,14 +156,7 @@ impl Watch {
 
     fn matches(&self, image: &Image) -> bool {
         let id = row_id(&image.row);
-        let holds = self.condition.matches(&RecordView {
-            content: &image.content,
-            rid: image.row.rid,
-            id: &id,
-            created_at: image.row.created_at,
-            updated_at: image.row.updated_at,
-            subject: None,
-        });
+        let holds = self.condition.matches(&image.view(&id));
         holds && self.search.as_ref().is_none_or(|search| search.matches_content(&image.content))
     }
 
@@ -172,14 +177,7 @@ impl Watch {
         }
         let image = change.after.as_ref().filter(|image| self.matches(image))?;
         let id = row_id(&image.row);
-        let record = RecordView {
-            content: &image.content,
-            rid: image.row.rid,
-            id: &id,
-            created_at: image.row.created_at,
-            updated_at: image.row.updated_at,
-            subject: None,
-        };
+        let record = image.view(&id);
         let hidden = |name: &str| {
             self.fields.hidden.iter().any(|hidden| hidden == name)
                 || self

@@ -63,6 +63,7 @@ impl Fixture {
                 migrates_from: None,
                 search,
                 collection_config: None,
+                created_at: None,
             })?;
             Ok(info.row_id)
         })
