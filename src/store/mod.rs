@@ -129,6 +129,8 @@ pub(crate) struct Shared {
     names: name::Names,
     rights: grant::Rights,
     types: RwLock<Arc<Types>>,
+    /// The unit that last changed them; changed under their lock.
+    types_tx: AtomicI64,
     last_tx: AtomicI64,
     clock: Clock,
     halt: halt::Halt,
@@ -168,6 +170,7 @@ impl Store {
             names: name::Names::default(),
             rights: grant::Rights::default(),
             types: RwLock::new(Arc::new(types)),
+            types_tx: AtomicI64::new(0),
             last_tx: AtomicI64::new(last_tx),
             clock: options.clock.clone(),
             halt: halt::Halt::default(),

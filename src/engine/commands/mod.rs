@@ -14,7 +14,7 @@ mod import;
 mod migrate;
 mod permissions;
 mod restore;
-mod rules;
+pub(crate) mod rules;
 pub(super) mod special;
 pub mod stored_files;
 mod tokens;
