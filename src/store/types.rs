@@ -304,7 +304,7 @@ impl Unit<'_> {
     pub fn update_type(&mut self, old: &TypeInfo, info: TypeInfo) -> Result<Arc<TypeInfo>> {
         self.prepare(
             "UPDATE type
-                SET name = ?2, schema = ?3, schema_hash = ?4, migrates_from = ?5, search = ?6
+                SET name = ?2, schema = ?3, schema_hash = ?4, migrates_from = ?5, search = ?6, created_at = ?7
               WHERE id = ?1",
         )?
         .execute((
@@ -314,6 +314,7 @@ impl Unit<'_> {
             &info.schema_hash,
             &info.migrates_from,
             info.search,
+            info.created_at,
         ))?;
         self.make_indexes(Some(old), &info)?;
         Ok(self.remember_type(info))

@@ -42,7 +42,7 @@ impl Engine {
         self.store().write_several(move |unit| register(&inner, unit, checked)).await
     }
 
-    /// Registers a type as it was in another file. One that is there already keeps what only it has.
+    /// Registers a type as it was in another file. One that is there already keeps what only it has, and the older age.
     pub async fn import_type(
         &self,
         input: NewTypeInput,
@@ -141,8 +141,10 @@ pub(crate) fn register(inner: &Inner, unit: &mut Unit<'_>, new: Checked) -> Resu
         }
     }
     let search = new.search.unwrap_or(old.search);
+    // Of a copy and what the file made by itself, the older is the one meant.
+    let created_at = new.exact.created_at.map_or(old.created_at, |at| at.min(old.created_at));
     let same = old.schema_text == new.schema_text && old.name == new.name && old.search == search;
-    if same {
+    if same && created_at == old.created_at {
         return Ok(old);
     }
     for (name, field) in new.schema.fields() {
@@ -158,6 +160,7 @@ pub(crate) fn register(inner: &Inner, unit: &mut Unit<'_>, new: Checked) -> Resu
         schema_hash: new.schema_hash,
         migrates_from: new.migrates_from.or_else(|| old.migrates_from.clone()),
         search,
+        created_at,
         ..(*old).clone()
     };
     let changed = unit.update_type(&old, info)?;
