@@ -218,6 +218,13 @@ settings! {
     storage_bytes_max: Bounded<1_024, 1_099_511_627_776> = Bounded(100 << 20), Quiet, &[];
     /// How long one query may run, in milliseconds.
     query_deadline_ms: Bounded<10, 600_000> = Bounded(10_000), Quiet, &[];
+    /// Folder of backups. Without it `FILE-backups` beside the file.
+    backup_dir: Option<PathBuf> = None, Quiet, &[];
+    /// How often a backup is made by itself: `30m`, `24h`, `7d`. Without it none is.
+    backup_every: Option<Interval> = None, Quiet, &[];
+    /// How many backups stay in the folder; each new one removes the oldest past that.
+    backup_keep: Bounded<1, 1_000> = Bounded(7), Quiet, &[];
+
     /// How many attempts to sign in one address has in a minute.
     sign_in_attempts_per_minute: Bounded<1, 100_000> = Bounded(120), Quiet, &[];
 }
@@ -541,6 +548,35 @@ impl<const MIN: u64, const MAX: u64> SettingValue for Bounded<MIN, MAX> {
 
     fn show(&self) -> Option<String> {
         Some(self.0.to_string())
+    }
+}
+
+/// A span of time: `90s`, `30m`, `24h`, `7d`; one minute to ten years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval(pub std::time::Duration);
+
+const INTERVAL_S_MIN: u64 = 60;
+const INTERVAL_S_MAX: u64 = 10 * 366 * 86_400;
+const INTERVAL_UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+impl SettingValue for Interval {
+    fn parse(text: &str) -> Result<Self, String> {
+        let unit = INTERVAL_UNITS.iter().find(|(sign, _)| text.ends_with(*sign));
+        unit.and_then(|(sign, seconds)| {
+            text.strip_suffix(*sign)?.parse::<u64>().ok()?.checked_mul(*seconds)
+        })
+        .filter(|seconds| (INTERVAL_S_MIN..=INTERVAL_S_MAX).contains(seconds))
+        .map(|seconds| Self(std::time::Duration::from_secs(seconds)))
+        .ok_or_else(|| {
+            format!("{text:?} is no span of a minute to ten years, such as 30m, 24h or 7d")
+        })
+    }
+
+    fn show(&self) -> Option<String> {
+        let seconds = self.0.as_secs();
+        let (sign, unit) =
+            INTERVAL_UNITS.into_iter().find(|(_, unit)| seconds.is_multiple_of(*unit))?;
+        Some(quoted(&format!("{}{sign}", seconds / unit)))
     }
 }
 

@@ -5,14 +5,17 @@
 //! Invariants
 //! C1. Results go to standard output, everything else to standard error.
 //! C2. Exit code 0: done; 1: failed, with one line that names the file, the reason and the next step; 2: wrong usage.
-//! C3. A command that works on a file by itself opens it as the one process that may; while a server has it, it is refused.
+//! C3. A command that writes to a file by itself opens it as the one process that may; while a server has it, it is refused.
+//!     backup and verify only read, beside whoever has it.
 #![allow(clippy::print_stderr, reason = "the command line talks to people")]
 
+mod backup;
 mod doctor;
 mod dump;
 mod export;
 mod import;
 mod init;
+mod interrupt;
 mod offline;
 mod openapi;
 mod output;
@@ -71,7 +74,8 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A whole backend in one executable and one SQLite file")
         .after_help(
-            "`cairn` alone is `cairn serve`. Commands other than serve open the file themselves, so stop the server first.\n\
+            "`cairn` alone is `cairn serve`. backup, verify and restore work while a server has the file; the other commands open\n\
+             it themselves, so stop the server first.\n\
              Exit codes: 0 done, 1 failed, 2 wrong usage.",
         )
         .subcommand_required(true)
@@ -89,6 +93,9 @@ fn command() -> Command {
         ))
         .subcommand(export::ExportArgs::augment_args(
             Command::new("export").about("Write everything as NDJSON that `cairn import` reads"),
+        ))
+        .subcommand(backup::BackupArgs::augment_args(
+            Command::new("backup").about("Copy the whole file, verified, while it is served or not"),
         ))
         .subcommand(verify::VerifyArgs::augment_args(
             Command::new("verify").about("Check pages, references, histories and every blob of a file"),
@@ -113,6 +120,7 @@ fn dispatch(arguments: Vec<std::ffi::OsString>) -> Result<Outcome> {
         "type" => types::run(matches),
         "import" => import::run(&import::ImportArgs::from_arg_matches(matches)?),
         "export" => export::run(&export::ExportArgs::from_arg_matches(matches)?),
+        "backup" => backup::run(&backup::BackupArgs::from_arg_matches(matches)?),
         "verify" => verify::run(&verify::VerifyArgs::from_arg_matches(matches)?),
         "openapi" => openapi::run(&openapi::OpenApiArgs::from_arg_matches(matches)?),
         "doctor" => doctor::run(&doctor::DoctorArgs::from_arg_matches(matches)?),

@@ -7,6 +7,7 @@
 //! E2. A write and its journal entry are one unit.
 
 mod access;
+pub mod backups;
 mod caller;
 mod commands;
 mod error;
@@ -78,6 +79,7 @@ pub struct EngineOptions {
     pub lockout: accounts::Lockout,
     /// What callers without a credential may do with live collections while there is no rules document.
     pub anonymous: AnonymousAccess,
+    pub backups: backups::BackupOptions,
 }
 
 impl Default for EngineOptions {
@@ -96,6 +98,7 @@ impl Default for EngineOptions {
             unreadable_as_missing: false,
             lockout: accounts::Lockout::default(),
             anonymous: AnonymousAccess::None,
+            backups: backups::BackupOptions::default(),
         }
     }
 }
@@ -117,6 +120,7 @@ pub(crate) struct Inner {
     sessions: Arc<SessionCache>,
     rules: Arc<RuleBook>,
     timezone: Mutex<Option<setup::KnownTimezone>>,
+    desk: backups::Desk,
 }
 
 impl Inner {
@@ -178,6 +182,7 @@ impl Engine {
             sessions: Arc::default(),
             rules: Arc::new(RuleBook::new(options.anonymous)),
             timezone: Mutex::new(None),
+            desk: backups::Desk::default(),
         });
         if !inner.store.is_read_only() {
             match setup::complete(&inner) {
@@ -202,8 +207,9 @@ impl Engine {
         self.inner.store.unsafe_to_go_on().await;
     }
 
-    /// Finishes what is queued, empties the log, closes the file.
+    /// Ends a running backup, finishes what is queued, empties the log, closes the file.
     pub fn close(&self) {
+        self.inner.desk.stop();
         self.inner.store.close();
     }
 
@@ -296,11 +302,6 @@ impl Engine {
     /// Checks everything that can be checked; runs on the calling thread.
     pub fn verify(&self, progress: impl FnMut(&str)) -> Result<Verification> {
         self.store().read_apart(|view| Ok(view.verify(progress)?))
-    }
-
-    /// Copies the file as it is at one moment; runs on the calling thread.
-    pub fn copy_to(&self, target: &Path, progress: impl FnMut(i32, i32)) -> Result<()> {
-        Ok(self.inner.store.copy_to(target, progress)?)
     }
 
     /// A record as it is, or as it was.

@@ -15,7 +15,9 @@
 
 mod account;
 mod alias;
+mod archive;
 mod association;
+mod backup;
 mod blob;
 mod change;
 mod checkpoint;
@@ -50,7 +52,9 @@ mod writer;
 
 pub use account::AccountRow;
 pub use alias::FIXED_IDS;
+pub use archive::Archive;
 pub use association::{AssociationKind, AssociationRow};
+pub use backup::{BackupFile, BackupOrder, BackupStage, Cancel, sha256_of};
 pub use blob::{BlobRow, CHUNK_BYTES, UploadId};
 pub use change::{Actor, ChangeRow, Op, Replaced};
 pub use error::{Result, StoreError};
@@ -142,7 +146,8 @@ struct Inner {
     checkpointer: checkpoint::Checkpointer,
     shared: Arc<Shared>,
     query_deadline: Duration,
-    _lock: lock::FileLock,
+    /// Given back when the store is closed, so that the same process may open the file again.
+    lock: Mutex<Option<lock::FileLock>>,
 }
 
 impl Store {
@@ -197,7 +202,7 @@ impl Store {
                 checkpointer,
                 shared,
                 query_deadline: options.query_deadline,
-                _lock: lock,
+                lock: Mutex::new(Some(lock)),
             }),
         };
         if !store.is_read_only() {
@@ -377,12 +382,13 @@ impl Store {
         self.inner.writer.listen(Box::new(listener));
     }
 
-    /// Ends the threads after what is queued, empties the write-ahead log, closes every connection.
+    /// Ends the threads after what is queued, empties the write-ahead log, closes every connection, gives the file back.
     pub fn close(&self) {
         self.inner.queries.stop();
         self.inner.checkpointer.stop();
         self.inner.shared.close_readers();
         self.inner.writer.stop();
+        self.inner.lock.lock().expect("no holder of this lock panics").take();
     }
 }
 

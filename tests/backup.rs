@@ -1,0 +1,248 @@
+//! Backups and restores over the built program: while writes go on, with a server and without, and with a kill in the middle.
+//!
+//! Knows the command line, the process contract and `/_/backups`. Does not know the file.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cairn::crypto::{hex, sha256};
+use common::{OWNER_TOKEN, Server, Setup, call, encode, id, text};
+use serde_json::{Value, json};
+
+const NOTE: &str = "com.example/note@1";
+
+/// Runs `cairn` beside a file and expects this exit code; gives standard output and standard error.
+#[track_caller]
+fn cairn(folder: &Path, arguments: &[&str], code: i32) -> (String, String) {
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_cairn"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .output()
+        .expect("the executable starts");
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&stdout).into_owned(),
+        String::from_utf8_lossy(&stderr).into_owned(),
+    );
+    assert_eq!(status.code(), Some(code), "cairn {arguments:?}\n{stdout}\n{stderr}");
+    (stdout, stderr)
+}
+
+#[track_caller]
+fn cairn_json(folder: &Path, arguments: &[&str], code: i32) -> Value {
+    let (stdout, stderr) = cairn(folder, arguments, code);
+    serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"))
+}
+
+/// Names in a folder, sorted.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .expect("the folder is there")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// Lines of an export, without when it was made.
+fn export(folder: &Path, file: &str) -> Vec<String> {
+    let (text, _) = cairn(folder, &["export", file], 0);
+    text.lines().skip(1).map(str::to_owned).collect()
+}
+
+fn mode(path: &Path) -> u32 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        return path.metadata().expect("it is there").permissions().mode() & 0o777;
+    }
+    #[cfg(not(unix))]
+    0o600
+}
+
+/// Makes and changes notes until told to stop.
+fn write_on(server: &Server, stop: &AtomicBool) {
+    let owner = server.owner();
+    for n in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let made = owner.make(NOTE, json!({ "n": n }));
+        owner.patch(&format!("/records/{}", id(&made)), json!({ "n": n + 1 })).is(200);
+    }
+}
+
+/// S69: backups while four writers write. Each one is the state at its `tx` and nothing else: every record and every earlier
+/// version of it is what the live file says was there at that `tx`.
+#[test]
+fn s69_a_backup_under_writes_is_the_state_at_its_tx() {
+    let server = Setup::new().start();
+    server.register(NOTE, json!({}));
+    let owner = server.owner();
+    let file = owner.upload("application/octet-stream", &vec![7; 700_000]);
+    for n in 0..30 {
+        owner.make(NOTE, json!({ "n": n }));
+    }
+    let stop = AtomicBool::new(false);
+    let backups = std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| write_on(&server, &stop));
+        }
+        // One by the server, one by a process beside it.
+        let first = owner.poke("/_/backups").is(201);
+        let beside = cairn_json(
+            server.folder(),
+            &["backup", "beside.cairn", "--file", "stack.cairn", "--json"],
+            0,
+        );
+        stop.store(true, Ordering::Relaxed);
+        let folder = server.folder().join("stack.cairn-backups");
+        [(folder.join(text(&first["name"])), first), (server.folder().join("beside.cairn"), beside)]
+    });
+    for (path, made) in &backups {
+        assert_eq!(mode(path), 0o600);
+        let bytes = std::fs::read(path).expect("it is there");
+        assert_eq!(hex(&sha256(&bytes)), text(&made["sha256"]));
+        let tx = made["tx"].as_i64().expect("a number");
+        let at = path.to_str().expect("UTF-8");
+        let verified = cairn_json(server.folder(), &["verify", at, "--json"], 0);
+        assert_eq!((&verified["lastTx"], &verified["digest"]), (&json!(tx), &made["digest"]));
+        assert!(verified["backupAt"].is_string() && verified["blobs"] == 1, "{verified}");
+        assert_eq!(bytes, std::fs::read(path).expect("it is there"), "verifying changes nothing");
+        // Asked about the same moment, the live file tells the same.
+        let mut notes = 0;
+        for line in export(server.folder(), at) {
+            let line: Value = serde_json::from_str(&line).expect("a line");
+            let record = &line["record"];
+            if record["typeId"] != NOTE {
+                continue;
+            }
+            notes += 1;
+            let then = owner.get(&format!("/records/{}?as_of={tx}", text(&record["id"]))).is(200);
+            assert_eq!(
+                (&then["version"], &then["content"]),
+                (&record["version"], &record["content"]),
+                "{record}"
+            );
+        }
+        let listed = owner
+            .get(&format!("/records?typeId={}&as_of={tx}&limit=1000", encode(NOTE)))
+            .is(200)["records"]
+            .as_array()
+            .map_or(0, Vec::len);
+        assert!(notes > 0 && (notes == listed || listed == 1_000), "{notes} {listed}");
+    }
+    let stored = text(&file["fileId"]).to_owned();
+    let listed = names(server.folder());
+    assert!(!listed.iter().any(|name| name.ends_with(".part")), "{listed:?}");
+    let setup = server.stop();
+    // The backup is a stack file of its own.
+    std::fs::copy(&backups[0].0, setup.file()).expect("copied");
+    let server = setup.start();
+    assert_eq!(server.owner().get(&format!("/attachments/{stored}")).body, vec![7; 700_000]);
+}
+
+#[test]
+fn backups_are_listed_downloaded_verified_and_removed() {
+    let server = Setup::new().env("CAIRN_BACKUP_KEEP", "2").start();
+    let owner = server.owner();
+    let stranger = server.person();
+    for (method, path) in [
+        ("GET", "/_/backups"),
+        ("POST", "/_/backups"),
+        ("GET", "/_/backups/stack-20240101T000000Z.cairn"),
+        ("DELETE", "/_/backups/stack-20240101T000000Z.cairn"),
+        ("POST", "/_/backups/stack-20240101T000000Z.cairn/verify"),
+        ("POST", "/_/backups/stack-20240101T000000Z.cairn/restore"),
+    ] {
+        assert_eq!(server.anonymous().send(call(method, path)).status, 401, "{method} {path}");
+        assert_eq!(stranger.send(call(method, path)).status, 403, "{method} {path}");
+    }
+    let none = owner.get("/_/backups").is(200);
+    assert_eq!(
+        (&none["backups"], &none["lastVerified"], &none["running"], &none["keep"]),
+        (&json!([]), &Value::Null, &Value::Null, &json!(2))
+    );
+    assert_eq!(owner.get("/_/stats").is(200)["lastBackup"], Value::Null);
+    let made = owner.poke("/_/backups").is(201);
+    let name = text(&made["name"]).to_owned();
+    let path = format!("/_/backups/{name}");
+    let got = owner.get(&path);
+    assert_eq!(hex(&sha256(&got.body)), text(&made["sha256"]));
+    let stats = owner.get("/_/stats").is(200);
+    assert_eq!(
+        (&stats["lastBackup"]["name"], &stats["lastBackup"]["tx"]),
+        (&made["name"], &made["tx"])
+    );
+    let list = owner.get("/_/backups").is(200);
+    assert_eq!(list["backups"], json!([made]));
+    assert_eq!(owner.poke(&format!("{path}/verify")).is(200)["sound"], true);
+
+    // A byte that changed on the disk is found, and a damaged backup is not called the last good one.
+    let folder = server.folder().join("stack.cairn-backups");
+    assert_eq!((mode(&folder), mode(&folder.join(format!("{name}.json")))), (0o700, 0o600));
+    let mut bytes = got.body.clone();
+    let last = bytes.len() - 2_000;
+    bytes[last] ^= 1;
+    std::fs::write(folder.join(&name), bytes).expect("written");
+    let found = owner.poke(&format!("{path}/verify")).is(200);
+    assert_eq!(found["sound"], false, "{found}");
+    assert!(text(&found["faults"][0]).len() > 10, "{found}");
+    assert_eq!(owner.get("/_/stats").is(200)["lastBackup"], Value::Null);
+    assert_eq!(owner.poke(&format!("{path}/restore")).status, 409);
+
+    // Other files of the folder are nobody's business, and no name leads out of it.
+    std::fs::write(folder.join("other.cairn"), "mine").expect("written");
+    for name in ["other.cairn", "..%2Fstack.cairn", "stack.cairn", "nothing-20240101T000000Z.cairn"]
+    {
+        assert_eq!(owner.get(&format!("/_/backups/{name}")).status, 404, "{name}");
+        assert_eq!(owner.delete(&format!("/_/backups/{name}")).status, 404, "{name}");
+    }
+    for _ in 0..3 {
+        owner.poke("/_/backups").is(201);
+    }
+    let kept = owner.get("/_/backups").is(200)["backups"].as_array().map_or(0, Vec::len);
+    assert_eq!(kept, 2, "the oldest went");
+    assert!(folder.join("other.cairn").exists() && server.file().exists());
+    let newest = owner.get("/_/backups").is(200)["backups"][0]["name"].clone();
+    let newest = format!("/_/backups/{}", text(&newest));
+    assert_eq!(owner.delete(&newest).status, 204);
+    assert_eq!(owner.get(&newest).status, 404);
+    assert!(!server.log().contains(OWNER_TOKEN));
+}
+
+#[test]
+fn the_command_refuses_and_says_why() {
+    let home = tempfile::tempdir().expect("a folder");
+    let at = home.path();
+    cairn(at, &["init"], 0);
+    let (line, _) = cairn(at, &["backup", "b.cairn"], 0);
+    assert!(
+        line.starts_with("wrote and verified b.cairn: tx ") && line.contains("sha256 "),
+        "{line}"
+    );
+    assert_eq!(line.lines().count(), 1);
+    let before = std::fs::read(at.join("b.cairn")).expect("it is there");
+    let (_, why) = cairn(at, &["backup", "b.cairn"], 1);
+    assert!(why.contains("b.cairn exists already"), "{why}");
+    assert_eq!(std::fs::read(at.join("b.cairn")).expect("it is there"), before);
+    cairn(at, &["backup", "b.cairn", "--overwrite"], 0);
+    let (_, why) = cairn(at, &["backup", "nowhere/b.cairn"], 1);
+    assert!(why.contains("nowhere/b.cairn cannot be written"), "{why}");
+    let (_, why) = cairn(at, &["backup", "c.cairn", "--file", "missing.cairn"], 1);
+    assert!(why.contains("missing.cairn does not exist"), "{why}");
+    // Into a folder, and into the one beside the file, under a dated name.
+    std::fs::create_dir(at.join("disk")).expect("made");
+    cairn(at, &["backup", "disk"], 0);
+    let made = cairn_json(at, &["backup", "--json"], 0);
+    assert!(text(&made["backup"]).starts_with("stack.cairn-backups/stack-2"), "{made}");
+    assert!(names(&at.join("disk"))[0].starts_with("stack-2"), "{:?}", names(&at.join("disk")));
+    assert_eq!(
+        names(at),
+        ["b.cairn", "disk", "stack.cairn", "stack.cairn-backups"],
+        "nothing half-written"
+    );
+}
