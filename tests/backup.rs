@@ -246,3 +246,240 @@ fn the_command_refuses_and_says_why() {
         "nothing half-written"
     );
 }
+
+/// Waits until the server answers with the restored file: the restart is noticed by what it tells.
+fn until(what: impl Fn() -> bool) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !what() {
+        assert!(std::time::Instant::now() < end, "it did not come");
+        std::thread::yield_now();
+    }
+}
+
+fn old_ones(folder: &Path) -> Vec<String> {
+    names(folder).into_iter().filter(|name| name.contains(".before-restore-")).collect()
+}
+
+/// S69: while the server runs, by its API and by the command line; the address stays, the old file is kept.
+#[test]
+fn s69_a_running_server_swaps_the_file() {
+    let server = Setup::new().start();
+    server.register(NOTE, json!({}));
+    let owner = server.owner();
+    let kept = id(&owner.make(NOTE, json!({ "n": 1 })));
+    let made = owner.poke("/_/backups").is(201);
+    cairn(server.folder(), &["backup", "beside.cairn"], 0);
+    let lost = id(&owner.make(NOTE, json!({ "n": 2 })));
+    owner.patch(&format!("/records/{kept}"), json!({ "n": 3 })).is(200);
+
+    let path = format!("/_/backups/{}/restore", text(&made["name"]));
+    let answer = owner.poke(&path).is(202);
+    assert_eq!((&answer["restarting"], &answer["tx"]), (&json!(true), &made["tx"]));
+    until(|| owner.get(&format!("/records/{lost}")).status == 404);
+    assert_eq!(owner.get(&format!("/records/{kept}")).is(200)["content"]["n"], 1);
+    assert_eq!(old_ones(server.folder()).len(), 1);
+    // It works on: a write after the restart is in the restored file.
+    let new = id(&owner.make(NOTE, json!({ "n": 4 })));
+
+    let (said, _) = cairn(server.folder(), &["restore", "beside.cairn"], 0);
+    assert!(said.contains("the server that has it took it over"), "{said}");
+    until(|| owner.get(&format!("/records/{new}")).status == 404);
+    assert_eq!(owner.get(&format!("/records/{kept}")).is(200)["content"]["n"], 1);
+    let old = old_ones(server.folder());
+    assert_eq!(old.len(), 2, "{old:?}");
+    let found = cairn_json(server.folder(), &["verify", &old[1], "--json"], 0);
+    assert_eq!(found["sound"], true, "{found}");
+    let setup = server.stop();
+    let left = names(setup.file().parent().expect("a folder"));
+    assert!(
+        !left.iter().any(|name| name.contains("-restored") || name.ends_with("-wal")),
+        "{left:?}"
+    );
+}
+
+/// The round trip without a server: the restored file holds what the backup held, word for word, and the old one is kept.
+#[test]
+fn a_restore_is_the_backup_again() {
+    let home = tempfile::tempdir().expect("a folder");
+    let at = home.path();
+    cairn(at, &["init"], 0);
+    std::fs::write(at.join("rows.ndjson"), "{\"text\":\"one\"}\n{\"text\":\"two\"}\n")
+        .expect("written");
+    cairn(at, &["import", "rows.ndjson", "--file", "stack.cairn", "--type", NOTE, "--infer"], 0);
+    cairn(at, &["backup", "b.cairn"], 0);
+    let before = export(at, "stack.cairn");
+    std::fs::write(at.join("more.ndjson"), "{\"text\":\"three\"}\n").expect("written");
+    cairn(at, &["import", "more.ndjson", "--file", "stack.cairn", "--type", NOTE], 0);
+    let after = export(at, "stack.cairn");
+    assert_ne!(before, after);
+    let done = cairn_json(at, &["restore", "b.cairn", "--json"], 0);
+    assert_eq!(export(at, "stack.cairn"), before);
+    assert_eq!(mode(&at.join("stack.cairn")), 0o600);
+    let old = Path::new(text(&done["old"])).file_name().expect("a name").to_owned();
+    assert_eq!(export(at, old.to_str().expect("UTF-8")), after);
+    cairn(at, &["restore", "b.cairn", "--into", "new.cairn"], 0);
+    assert_eq!(export(at, "new.cairn"), before);
+    let (_, why) = cairn(at, &["restore", "b.cairn", "--into", "new.cairn"], 1);
+    assert!(
+        why.contains("new.cairn exists already") && why.contains("nothing was changed"),
+        "{why}"
+    );
+    let (_, why) = cairn(at, &["restore", "stack.cairn"], 1);
+    assert!(why.contains("is the stack file itself"), "{why}");
+    let (_, why) = cairn(at, &["restore", "b.cairn", "--as-of", "soon"], 2);
+    assert!(why.contains("neither a tx number"), "{why}");
+
+    // A damaged backup and one of a newer format are refused, and everything is as it was.
+    let whole = std::fs::read(at.join("b.cairn")).expect("read");
+    let live = std::fs::read(at.join("stack.cairn")).expect("read");
+    let listed = names(at);
+    let mut damaged = whole.clone();
+    for place in 0..damaged.len() - 3 {
+        if damaged[place..].starts_with(b"two") {
+            damaged[place] = b'2';
+        }
+    }
+    std::fs::write(at.join("b.cairn"), damaged).expect("written");
+    let (_, why) = cairn(at, &["restore", "b.cairn"], 1);
+    assert!(why.contains("nothing was changed") && why.contains("damaged"), "{why}");
+    let mut newer = whole.clone();
+    newer[60..64].copy_from_slice(&999_i32.to_be_bytes());
+    std::fs::write(at.join("b.cairn"), newer).expect("written");
+    let (_, why) = cairn(at, &["restore", "b.cairn"], 1);
+    assert!(why.contains("format 999") && why.contains("install a newer cairn"), "{why}");
+    std::fs::write(at.join("b.cairn"), &whole[..whole.len() / 2]).expect("written");
+    let (_, why) = cairn(at, &["restore", "b.cairn"], 1);
+    assert!(why.contains("nothing was changed"), "{why}");
+    assert_eq!(std::fs::read(at.join("stack.cairn")).expect("read"), live);
+    assert_eq!(names(at), listed);
+}
+
+/// Every record as it was at a tx: the same as the live file tells about that moment.
+#[test]
+fn as_of_takes_every_record_back() {
+    let server = Setup::new().start();
+    server.register(NOTE, json!({}));
+    let owner = server.owner();
+    let note = |n: i64| id(&owner.make(NOTE, json!({ "n": n, "word": format!("word{n}") })));
+    let (changed, deleted, revived, same) = (note(1), note(2), note(3), note(4));
+    owner.delete(&format!("/records/{revived}")).is(200);
+    owner.patch(&format!("/records/{changed}"), json!({ "n": 10, "word": "tenth" })).is(200);
+    let tx = owner.get("/_/stats").is(200)["lastTx"].as_i64().expect("a number");
+    owner.patch(&format!("/records/{changed}"), json!({ "n": 11, "word": "eleventh" })).is(200);
+    owner.delete(&format!("/records/{deleted}")).is(200);
+    owner.poke(&format!("/records/{revived}/undelete")).is(200);
+    let young = note(5);
+    let gone = note(6);
+    owner.delete(&format!("/records/{gone}?hard=true"));
+    let made = owner.poke("/_/backups").is(201);
+    let backup = format!("stack.cairn-backups/{}", text(&made["name"]));
+    let then = tx.to_string();
+    let done = cairn_json(
+        server.folder(),
+        &["restore", &backup, "--into", "then.cairn", "--as-of", &then, "--json"],
+        0,
+    );
+    assert_eq!(done["tx"], tx, "{done}");
+    assert_eq!(
+        (&done["asOf"]["changed"], &done["asOf"]["unknown"]),
+        (&json!(3), &json!(0)),
+        "{done}"
+    );
+    let found = cairn_json(server.folder(), &["verify", "then.cairn", "--json"], 0);
+    assert_eq!((&found["sound"], &found["lastTx"]), (&json!(true), &json!(tx)), "{found}");
+
+    // The same by the API, with the server going on.
+    let path = format!("/_/backups/{}/restore", text(&made["name"]));
+    assert_eq!(owner.post(&path, json!({ "asOf": tx + 1_000 })).status, 400);
+    assert_eq!(owner.post(&path, json!({ "asOf": "soon" })).status, 400);
+    assert_eq!(owner.post(&path, json!({ "record": same, "asOf": tx })).status, 400);
+    owner.post(&path, json!({ "asOf": tx })).is(202);
+    until(|| owner.get(&format!("/records/{young}")).status == 404);
+    let get = |id: &str| owner.get(&format!("/records/{id}")).is(200);
+    assert_eq!(
+        (&get(&changed)["content"]["n"], &get(&changed)["version"]),
+        (&json!(10), &json!(2))
+    );
+    assert!(get(&deleted)["deletedAt"].is_null() && get(&revived)["deletedAt"].is_string());
+    assert_eq!(get(&same)["version"], 1);
+    let search = |word: &str| owner.find(json!({ "filter": { "search": word } }));
+    assert_eq!(search("tenth"), [changed.clone()]);
+    assert!(search("eleventh").is_empty() && search("word5").is_empty());
+    assert_eq!(owner.get("/_/stats").is(200)["lastTx"], tx);
+    owner.patch(&format!("/records/{changed}"), json!({ "n": 12 })).is(200);
+    assert_eq!(get(&changed)["version"], 3);
+}
+
+/// One record, and one type, come back as new versions; what was there is in the history, what is alike is left alone.
+#[test]
+fn records_come_back_as_new_versions() {
+    let server = Setup::new().start();
+    server.register(NOTE, json!({}));
+    server.register("com.example/other@1", json!({}));
+    let owner = server.owner();
+    let bytes = vec![9; 600_000];
+    let file = text(&owner.upload("text/plain", &bytes)["fileId"]).to_owned();
+    let with_file = id(&owner
+        .create(json!({
+            "typeId": NOTE, "content": { "n": 1 },
+            "associations": [{ "kind": "attachment", "label": "scan", "fileId": file }],
+        }))
+        .is(200));
+    let changed = id(&owner.make(NOTE, json!({ "n": 2 })));
+    owner.patch(&format!("/records/{changed}"), json!({ "n": 3 })).is(200);
+    let same = id(&owner.make(NOTE, json!({ "n": 4 })));
+    let other = id(&owner.make("com.example/other@1", json!({ "n": 5 })));
+    let made = owner.poke("/_/backups").is(201);
+    let path = format!("/_/backups/{}/restore", text(&made["name"]));
+    for gone in [&with_file, &other] {
+        owner.delete(&format!("/records/{gone}?hard=true"));
+        assert_eq!(owner.get(&format!("/records/{gone}")).status, 404);
+    }
+    owner.delete(&format!("/attachments/{file}"));
+    assert_eq!(owner.get(&format!("/attachments/{file}")).status, 404);
+    owner.patch(&format!("/records/{changed}"), json!({ "n": 6 })).is(200);
+
+    assert_eq!(owner.post(&path, json!({ "record": "nobody" })).status, 404);
+    assert_eq!(owner.post(&path, json!({ "type": "com.example/nothing" })).status, 404);
+    let one = owner.post(&path, json!({ "record": changed })).is(200);
+    assert_eq!((&one["changed"], &one["created"]), (&json!(1), &json!(0)), "{one}");
+    let record = owner.get(&format!("/records/{changed}")).is(200);
+    assert_eq!((&record["version"], &record["content"]["n"]), (&json!(4), &json!(3)));
+    let history = owner.get(&format!("/records/{changed}/versions")).is(200);
+    assert_eq!(history[0]["content"]["n"], 6, "what was there is kept: {history}");
+
+    let all = owner.post(&path, json!({ "type": "com.example/note" })).is(200);
+    assert_eq!(
+        all,
+        json!({ "created": 1, "changed": 0, "unchanged": 2, "files": 1 }),
+        "{changed} is as the backup has it by now"
+    );
+    assert_eq!(owner.get(&format!("/attachments/{file}")).body, bytes);
+    assert_eq!(owner.get(&format!("/records/{with_file}")).is(200)["content"]["n"], 1);
+    assert_eq!(owner.get(&format!("/records/{same}")).is(200)["version"], 1);
+    assert_eq!(owner.get(&format!("/records/{other}")).status, 404, "nobody asked for it");
+
+    // By the command, without the server.
+    let backup = format!("stack.cairn-backups/{}", text(&made["name"]));
+    let (_, why) = cairn(server.folder(), &["restore", &backup, "--record", &other], 1);
+    assert!(why.contains("POST /_/backups/NAME/restore"), "{why}");
+    let setup = server.stop();
+    let folder = setup.file().parent().expect("a folder").to_owned();
+    let done = cairn_json(&folder, &["restore", &backup, "--record", &other, "--json"], 0);
+    assert_eq!(done["created"], 1, "{done}");
+    let found = cairn_json(&folder, &["verify", "--json"], 0);
+    assert_eq!(found["sound"], true, "{found}");
+}
+
+/// S66: on request a restored file lets nobody in with what the backup had: tokens end, everything else is there.
+#[test]
+fn s66_a_restore_can_end_sessions() {
+    let server = Setup::new().start();
+    let person = server.person();
+    assert_eq!(person.get("/types").status, 200);
+    let made = server.owner().poke("/_/backups").is(201);
+    let path = format!("/_/backups/{}/restore", text(&made["name"]));
+    server.owner().post(&path, json!({ "endSessions": true })).is(202);
+    until(|| person.get("/types").status == 401);
+    server.owner().get("/types").is(200);
+}

@@ -20,6 +20,7 @@ mod offline;
 mod openapi;
 mod output;
 mod progress;
+mod restore;
 mod serve;
 mod token;
 mod types;
@@ -97,6 +98,14 @@ fn command() -> Command {
         .subcommand(backup::BackupArgs::augment_args(
             Command::new("backup").about("Copy the whole file, verified, while it is served or not"),
         ))
+        .subcommand(restore::RestoreArgs::augment_args(
+            Command::new("restore")
+                .about("Put a verified backup in the place of the file, or bring records of it back")
+                .after_help(
+                    "The backup is verified before anything is changed, and the file that was there is kept under a dated name. \
+                     While a server has the file, the server closes it and opens the restored one.",
+                ),
+        ))
         .subcommand(verify::VerifyArgs::augment_args(
             Command::new("verify").about("Check pages, references, histories and every blob of a file"),
         ))
@@ -120,6 +129,7 @@ fn dispatch(arguments: Vec<std::ffi::OsString>) -> Result<Outcome> {
         "type" => types::run(matches),
         "import" => import::run(&import::ImportArgs::from_arg_matches(matches)?),
         "export" => export::run(&export::ExportArgs::from_arg_matches(matches)?),
+        "restore" => restore::run(&restore::RestoreArgs::from_arg_matches(matches)?),
         "backup" => backup::run(&backup::BackupArgs::from_arg_matches(matches)?),
         "verify" => verify::run(&verify::VerifyArgs::from_arg_matches(matches)?),
         "openapi" => openapi::run(&openapi::OpenApiArgs::from_arg_matches(matches)?),

@@ -121,6 +121,8 @@ pub(crate) struct Inner {
     rules: Arc<RuleBook>,
     timezone: Mutex<Option<setup::KnownTimezone>>,
     desk: backups::Desk,
+    /// Turns true when the file is to be closed and opened again.
+    restart: tokio::sync::watch::Sender<bool>,
 }
 
 impl Inner {
@@ -183,6 +185,7 @@ impl Engine {
             rules: Arc::new(RuleBook::new(options.anonymous)),
             timezone: Mutex::new(None),
             desk: backups::Desk::default(),
+            restart: tokio::sync::watch::Sender::new(false),
         });
         if !inner.store.is_read_only() {
             match setup::complete(&inner) {

@@ -1,4 +1,4 @@
-//! The thread that makes backups when they are due.
+//! The thread that makes backups when they are due, and sees when another process decided a restore.
 //!
 //! Knows the clock and the schedule. Does not know how a backup is made.
 //!
@@ -73,6 +73,14 @@ impl Work {
 
     /// Does what is due.
     fn look(&mut self, stop: &Cancel) {
+        if self.engine.restore_waits() {
+            self.engine.ask_restart();
+            return;
+        }
+        self.backup_when_due(stop);
+    }
+
+    fn backup_when_due(&mut self, stop: &Cancel) {
         let Some(every_ms) = self.every_ms else { return };
         let now = self.engine.clock().now_ms();
         let retry_ms = every_ms.min(RETRY_MS);

@@ -339,8 +339,8 @@ fn taken(target: &Path) -> StoreError {
 /// A target that is not finished; dropping it takes it away.
 pub(super) struct Part {
     pub(super) path: PathBuf,
-    // Whoever makes the same target at the same time is refused.
-    _lock: FileLock,
+    // Whoever makes the same target at the same time is refused. Only `unlocked` takes it.
+    lock: Option<FileLock>,
     finished: bool,
 }
 
@@ -349,7 +349,7 @@ impl Part {
     pub(super) fn begin(target: &Path) -> Result<Self> {
         let path = beside(target, PART);
         let lock = FileLock::acquire(&path)?;
-        let part = Self { path, _lock: lock, finished: false };
+        let part = Self { path, lock: Some(lock), finished: false };
         part.remove_beside();
         let file = File::options().write(true).open(&part.path)?;
         file.set_len(0)?;
@@ -365,6 +365,17 @@ impl Part {
         for suffix in ["-wal", "-shm", "-journal"] {
             let _ = std::fs::remove_file(beside(&self.path, suffix));
         }
+    }
+
+    /// Lets somebody open it as a stack file.
+    pub(super) fn unlocked<E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&Path) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.lock = None;
+        let worked = work(&self.path);
+        self.lock = Some(FileLock::acquire(&self.path)?);
+        worked
     }
 
     /// Flushes it and gives it its name.

@@ -373,6 +373,20 @@ impl Unit<'_> {
         self.append_change(0, 0, Op::Nothing, actor, None)
     }
 
+    /// Drops the journal after entry `seq`, but for entries that were dated back to `tx`. For a file that is taken back.
+    pub fn forget_changes(&mut self, seq: i64, tx: i64) -> Result<()> {
+        self.prepare("DELETE FROM change WHERE seq > ?1 AND tx > ?2")?.execute((seq, tx))?;
+        Ok(())
+    }
+
+    /// Gives what happened to a record after entry `seq` the number of an earlier unit, with which it stays.
+    pub fn date_back(&mut self, rid: i64, seq: i64, tx: i64) -> Result<()> {
+        self.prepare("UPDATE change SET tx = ?3 WHERE seq > ?2 AND rid = ?1")?
+            .execute((rid, seq, tx))?;
+        self.prepare("UPDATE record SET tx = ?2 WHERE rid = ?1")?.execute((rid, tx))?;
+        Ok(())
+    }
+
     /// Blanks every earlier state of a record; the entries themselves stay.
     pub fn blank_history(&mut self, rid: i64) -> Result<()> {
         self.prepare("UPDATE change SET replaced = NULL WHERE rid = ?1 AND replaced IS NOT NULL")?

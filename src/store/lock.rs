@@ -57,6 +57,13 @@ impl FileLock {
     }
 }
 
+impl FileLock {
+    /// Whether the lock is on a file beside the database, which stays when that is replaced.
+    pub(crate) fn is_beside(&self) -> bool {
+        self.beside.is_some()
+    }
+}
+
 /// The file that carries the lock where the database itself cannot.
 fn lock_file(path: &Path) -> Option<PathBuf> {
     (!cfg!(target_os = "linux")).then(|| super::open::beside(path, "-lock"))

@@ -38,6 +38,7 @@ mod postbox;
 mod query_threads;
 mod record;
 mod related;
+mod restore;
 mod resumable_upload;
 mod search;
 mod session;
@@ -69,6 +70,7 @@ pub use name::NameId;
 pub use open::{APPLICATION_ID, FORMAT, SCHEMA, check_file};
 pub use query_threads::QUERY_QUEUE_MAX;
 pub use record::RecordRow;
+pub use restore::{Staging, finish_restore, restore_waits, staged_for};
 pub use resumable_upload::{RESUMABLE_MS_MAX, ResumableRow};
 pub use session::SessionRow;
 pub use sign_in_failure::FailureRow;
@@ -158,6 +160,7 @@ impl Store {
     /// than this program, or is damaged.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let lock = lock::FileLock::acquire(path)?;
+        let (lock, _) = restore::take_over(path, lock)?;
         let whole = open::open_writer(path, options).and_then(|connection| {
             let types = Types::load(&connection)?;
             let last_tx = change::last_tx(&connection)?;

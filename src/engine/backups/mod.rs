@@ -9,7 +9,10 @@
 //! B2. At most one backup, verification or restore runs; a second one is refused, not queued.
 //! B3. Closing the engine ends what runs and waits for its end.
 
+mod bring_back;
 mod folder;
+mod restore;
+mod rewind;
 
 use std::fs::File;
 use std::io::Read;
@@ -20,7 +23,11 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+pub use bring_back::{BroughtBack, Wanted};
 pub use folder::{BackupEntry, BackupFolder, BackupType, Receipt};
+
+pub use restore::{RestoreOptions, Restored, restore_over, restore_to};
+pub use rewind::Rewound;
 
 pub use crate::store::{BackupStage, Cancel};
 

@@ -99,6 +99,15 @@ pub(crate) fn purge(
     before: &RecordRow,
     actor: Actor,
 ) -> Result<()> {
+    remove(inner, unit, before)?;
+    unit.blank_history(before.rid)?;
+    unit.append_change(before.rid, before.version + 1, Op::Purge, actor, None)?;
+    unit.announce(Op::Purge, Some(before), None);
+    Ok(())
+}
+
+/// Removes a record and everything derived from it, and leaves the journal alone.
+pub(crate) fn remove(inner: &Inner, unit: &mut Unit<'_>, before: &RecordRow) -> Result<()> {
     let info = type_of(unit, before.type_id)?;
     unit.remove_record(before.rid)?;
     unit.remove_edges_of(before.rid)?;
@@ -121,13 +130,16 @@ pub(crate) fn purge(
         unit.remove_alias(info.collection, alias)?;
         unit.remove_alias(crate::store::FIXED_IDS, alias)?;
     }
-    unit.blank_history(before.rid)?;
-    unit.append_change(before.rid, before.version + 1, Op::Purge, actor, None)?;
-    unit.announce(Op::Purge, Some(before), None);
     Ok(())
 }
 
-fn derive(inner: &Inner, unit: &mut Unit<'_>, before: &RecordRow, after: &RecordRow) -> Result<()> {
+/// Brings everything that is derived from a record from one state to another.
+pub(crate) fn derive(
+    inner: &Inner,
+    unit: &mut Unit<'_>,
+    before: &RecordRow,
+    after: &RecordRow,
+) -> Result<()> {
     let same_content = before.content == after.content && before.type_id == after.type_id;
     let (old, new) = (type_of(unit, before.type_id)?, type_of(unit, after.type_id)?);
     let has_files = |info: &TypeInfo| info.schema.fields().any(|(_, f)| f.kind == Kind::FileRef);

@@ -31,6 +31,7 @@ pub use types::NewTypeInput;
 
 pub(super) use create::{check_unique_fields, create_checked};
 pub(super) use delete::delete;
+pub(super) use import::import_exact_record;
 pub(super) use rules::load as load_rules;
 pub(super) use types::register_checked;
 pub(super) use update::{check_size, existing};

@@ -18,12 +18,12 @@ use super::dto::{self, ok, push_text};
 use super::errors::Failure;
 use super::gate::{Asked, route};
 use crate::engine::backups::{
-    BackupDownload, BackupEntry, BackupStage, BackupWork, Receipt, Running,
+    BackupDownload, BackupEntry, BackupStage, BackupWork, Receipt, RestoreOptions, Running, Wanted,
 };
-use crate::engine::{Error, Result as EngineResult};
+use crate::engine::{AsOf, Error, Result as EngineResult};
 use crate::faces::media;
 use crate::net::{Content, Guard, Reply, Route};
-use crate::util::json::push_string;
+use crate::util::json::{parse_object, push_string};
 use crate::util::time::format_ms;
 
 /// How long an answer waits for the outcome.
@@ -64,6 +64,25 @@ pub(super) fn routes(cx: &Arc<StackFace>) -> Vec<Route> {
         .reply(202, running_schema())
         .example(None, Some(example()))
         .fails(&[401, 403, 404, 409]),
+        route(
+            cx,
+            at(Method::POST, "/_/backups/{name}/restore"),
+            "backups.restore",
+            Guard::Owner,
+            restore,
+        )
+        .summary(
+            "Put a backup in the place of the file (202: it is opened again, credentials of then apply), or bring a record or a \
+             type of it back as new versions (200)",
+        )
+        .body(restore_body_schema())
+        .reply(200, brought_back_schema())
+        .reply(202, restored_schema())
+        .example(
+            Some(json!({ "type": "com.example/note@1" })),
+            Some(json!({ "created": 1, "changed": 2, "unchanged": 0, "files": 0 })),
+        )
+        .fails(&[400, 401, 403, 404, 409, 507]),
     ]
 }
 
@@ -94,6 +113,107 @@ async fn verify(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, Failure> {
     answer(&cx, &asked, StatusCode::OK, outcome).await
 }
 
+async fn restore(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, Failure> {
+    let name = asked.call.param(0);
+    match read_restore(&asked.body)? {
+        Restore::Records(wanted) => {
+            let outcome = cx.engine.start_bring_back(&asked.who, name, wanted)?;
+            match tokio::time::timeout(OUTCOME_WAIT, outcome).await {
+                Ok(done) => {
+                    let done = done.map_err(|_| no_outcome())??;
+                    Ok(ok(format!(
+                        "{{\"created\":{},\"changed\":{},\"unchanged\":{},\"files\":{}}}",
+                        done.created, done.changed, done.unchanged, done.files
+                    )))
+                }
+                Err(_) => still_running(&cx, &asked),
+            }
+        }
+        Restore::Whole(options) => {
+            let outcome = cx.engine.start_restore(&asked.who, name, options)?;
+            match tokio::time::timeout(OUTCOME_WAIT, outcome).await {
+                Ok(done) => {
+                    let restored = done.map_err(|_| no_outcome())??;
+                    let mut out = String::from("{\"restarting\":true,\"name\":");
+                    push_string(&mut out, name);
+                    out.push_str(&format!(
+                        ",\"tx\":{},\"records\":{},\"deletedRecords\":{},\"files\":{}",
+                        restored.tx, restored.records, restored.deleted_records, restored.files
+                    ));
+                    if let Some(rewound) = restored.rewound {
+                        out.push_str(&format!(
+                            ",\"asOf\":{{\"tx\":{},\"changed\":{},\"removed\":{},\"unknown\":{},\"purged\":{}}}",
+                            rewound.tx,
+                            rewound.changed,
+                            rewound.removed,
+                            rewound.unknown,
+                            rewound.purged
+                        ));
+                    }
+                    out.push('}');
+                    Ok(Reply::json(StatusCode::ACCEPTED, out))
+                }
+                Err(_) => still_running(&cx, &asked),
+            }
+        }
+    }
+}
+
+enum Restore {
+    Whole(RestoreOptions),
+    Records(Wanted),
+}
+
+/// No body is a restore of the whole.
+fn read_restore(body: &[u8]) -> Result<Restore, Failure> {
+    if body.is_empty() {
+        return Ok(Restore::Whole(RestoreOptions::default()));
+    }
+    let body = parse_object(body)?;
+    let named = |key: &str| -> Result<Option<String>, Failure> {
+        match body.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+            Some(_) => Err(Failure::bad_request(format!("{key} must be a text"))),
+        }
+    };
+    let as_of = match body.get("asOf") {
+        None | Some(Value::Null) => None,
+        Some(Value::Number(tx)) => tx.as_i64().map(AsOf::Tx),
+        Some(Value::String(text)) => AsOf::parse(text),
+        Some(_) => return Err(bad_moment()),
+    };
+    if as_of.is_none() && body.get("asOf").is_some_and(|given| !given.is_null()) {
+        return Err(bad_moment());
+    }
+    let end_sessions = match body.get("endSessions") {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(end)) => *end,
+        Some(_) => return Err(Failure::bad_request("endSessions must be true or false")),
+    };
+    match (named("record")?, named("type")?) {
+        (None, None) => Ok(Restore::Whole(RestoreOptions { as_of, end_sessions })),
+        (Some(id), None) if as_of.is_none() && !end_sessions => {
+            Ok(Restore::Records(Wanted::Record(id)))
+        }
+        (None, Some(name)) if as_of.is_none() && !end_sessions => {
+            Ok(Restore::Records(Wanted::Type(name)))
+        }
+        _ => Err(Failure::bad_request(
+            "record, type and the options of a whole restore exclude each other",
+        )),
+    }
+}
+
+fn bad_moment() -> Failure {
+    Failure::bad_request("asOf must be a tx number or an instant")
+}
+
+/// The thread panicked; the log says why.
+fn no_outcome() -> Error {
+    Error::Conflict("the work ended without an outcome".into())
+}
+
 /// The outcome when it comes soon, else how far it is.
 async fn answer(
     cx: &StackFace,
@@ -107,8 +227,7 @@ async fn answer(
             push_receipt(&mut out, &receipt?);
             Ok(Reply::json(done, out))
         }
-        // The thread panicked; the log says why.
-        Ok(Err(_)) => Err(Error::Conflict("the work ended without an outcome".into()).into()),
+        Ok(Err(_)) => Err(no_outcome().into()),
         Err(_) => still_running(cx, asked),
     }
 }
@@ -335,6 +454,51 @@ fn list_schema() -> Value {
         "properties": {
             "folder": text(), "keep": whole(), "running": work_schema(), "lastVerified": last_schema(),
             "backups": { "type": "array", "items": backup_schema() }
+        }
+    })
+}
+
+fn restore_body_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "Empty or absent: the whole file",
+        "properties": {
+            "asOf": { "type": ["integer", "string"], "description": "A tx or an instant: the state of an earlier moment" },
+            "endSessions": { "type": "boolean", "description": "End every session and token that the backup holds" },
+            "record": { "type": "string", "description": "One record, by id" },
+            "type": { "type": "string", "description": "Every record of a type or collection" }
+        }
+    })
+}
+
+fn brought_back_schema() -> Value {
+    json!({
+        "type": "object",
+        "required": ["created", "changed", "unchanged", "files"],
+        "properties": {
+            "created": { "type": "integer", "description": "Records that were gone" },
+            "changed": { "type": "integer", "description": "Records with the backup's state as a new version" },
+            "unchanged": whole(),
+            "files": { "type": "integer", "description": "Files whose bytes were gone" }
+        }
+    })
+}
+
+fn restored_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "`restarting` once the file is prepared; `running` while it still is",
+        "properties": {
+            "restarting": { "const": true }, "name": text(), "tx": whole(), "records": whole(),
+            "deletedRecords": whole(), "files": whole(), "running": work_schema(),
+            "asOf": {
+                "type": "object",
+                "properties": {
+                    "tx": whole(), "changed": whole(), "removed": whole(),
+                    "unknown": { "type": "integer", "description": "Records whose state of then was pruned" },
+                    "purged": whole()
+                }
+            }
         }
     })
 }
