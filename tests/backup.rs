@@ -4,8 +4,9 @@
 
 mod common;
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cairn::crypto::{hex, sha256};
@@ -334,9 +335,10 @@ fn a_restore_is_the_backup_again() {
     let live = std::fs::read(at.join("stack.cairn")).expect("read");
     let listed = names(at);
     let mut damaged = whole.clone();
-    for place in 0..damaged.len() - 3 {
-        if damaged[place..].starts_with(b"two") {
-            damaged[place] = b'2';
+    // In the record alone, where SQLite sees nothing wrong.
+    for place in 0..damaged.len() - 8 {
+        if damaged[place..].starts_with(b":\"two\"") {
+            damaged[place + 2] = b'2';
         }
     }
     std::fs::write(at.join("b.cairn"), damaged).expect("written");
@@ -362,11 +364,11 @@ fn as_of_takes_every_record_back() {
     let owner = server.owner();
     let note = |n: i64| id(&owner.make(NOTE, json!({ "n": n, "word": format!("word{n}") })));
     let (changed, deleted, revived, same) = (note(1), note(2), note(3), note(4));
-    owner.delete(&format!("/records/{revived}")).is(200);
+    assert_eq!(owner.delete(&format!("/records/{revived}")).status, 204);
     owner.patch(&format!("/records/{changed}"), json!({ "n": 10, "word": "tenth" })).is(200);
     let tx = owner.get("/_/stats").is(200)["lastTx"].as_i64().expect("a number");
     owner.patch(&format!("/records/{changed}"), json!({ "n": 11, "word": "eleventh" })).is(200);
-    owner.delete(&format!("/records/{deleted}")).is(200);
+    assert_eq!(owner.delete(&format!("/records/{deleted}")).status, 204);
     owner.poke(&format!("/records/{revived}/undelete")).is(200);
     let young = note(5);
     let gone = note(6);
@@ -482,4 +484,67 @@ fn s66_a_restore_can_end_sessions() {
     server.owner().post(&path, json!({ "endSessions": true })).is(202);
     until(|| person.get("/types").status == 401);
     server.owner().get("/types").is(200);
+}
+
+/// Killed at any stage, `restore` leaves the old file or the new one, whole; the same command again is done.
+#[test]
+fn a_kill_in_the_middle_leaves_one_of_the_two() {
+    let home = tempfile::tempdir().expect("a folder");
+    let at = home.path();
+    cairn(at, &["init"], 0);
+    std::fs::write(at.join("rows.ndjson"), "{\"text\":\"one\"}\n".repeat(2_000)).expect("written");
+    cairn(at, &["import", "rows.ndjson", "--file", "stack.cairn", "--type", NOTE, "--infer"], 0);
+    cairn(at, &["backup", "b.cairn"], 0);
+    let new = cairn_json(at, &["verify", "--json"], 0)["digest"].clone();
+    std::fs::write(at.join("more.ndjson"), "{\"text\":\"two\"}\n").expect("written");
+    cairn(at, &["import", "more.ndjson", "--file", "stack.cairn", "--type", NOTE], 0);
+    let old = cairn_json(at, &["verify", "--json"], 0)["digest"].clone();
+    assert_ne!(old, new);
+    for stage in ["counts", "references", "blobs", "digest"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_cairn"))
+            .args(["restore", "b.cairn"])
+            .current_dir(at)
+            .env_clear()
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let said = BufReader::new(child.stderr.take().expect("piped"));
+        let _ = said.lines().map_while(Result::ok).find(|line| line.ends_with(stage));
+        child.kill().expect("killed");
+        child.wait().expect("it ended");
+        let found = cairn_json(at, &["verify", "--json"], 0);
+        let digest = &found["digest"];
+        assert!(found["sound"] == true && (*digest == old || *digest == new), "{stage}: {found}");
+        // Opening it decides the same, and that stays.
+        cairn(at, &["doctor"], 0);
+        let found = cairn_json(at, &["verify", "--json"], 0);
+        let digest = &found["digest"];
+        assert!(found["sound"] == true && (*digest == old || *digest == new), "{stage}: {found}");
+    }
+    cairn(at, &["restore", "b.cairn"], 0);
+    assert_eq!(cairn_json(at, &["verify", "--json"], 0)["digest"], new);
+    for name in old_ones(at) {
+        let kept = cairn_json(at, &["verify", &name, "--json"], 0)["digest"].clone();
+        assert!(kept == old || kept == new, "{name}");
+    }
+    let left = names(at);
+    assert!(
+        !left.iter().any(|name| name.ends_with(".part") || name.ends_with("-restored")),
+        "{left:?}"
+    );
+}
+
+/// What was answered is done: a server killed right after it said so starts with the restored file.
+#[test]
+fn a_kill_after_the_answer_is_finished_by_the_next_start() {
+    let server = Setup::new().start();
+    server.register(NOTE, json!({}));
+    let made = server.owner().poke("/_/backups").is(201);
+    let lost = id(&server.owner().make(NOTE, json!({ "n": 2 })));
+    let path = format!("/_/backups/{}/restore", text(&made["name"]));
+    server.owner().poke(&path).is(202);
+    let server = server.kill().start();
+    assert_eq!(server.owner().get(&format!("/records/{lost}")).status, 404);
+    assert_eq!(old_ones(server.folder()).len(), 1);
 }
