@@ -23,7 +23,9 @@ use crate::auth::{Auth, ascii_origin};
 use crate::config::{self, Config, Origin};
 use crate::crypto::password::Cost;
 use crate::engine::backups::BackupOptions;
-use crate::engine::{AnonymousAccess, Durability, Engine, EngineOptions, Error, StoreOptions};
+use crate::engine::{
+    AnonymousAccess, Durability, Engine, EngineOptions, Error, StoreOptions, VersionRule,
+};
 use crate::faces::live;
 use crate::faces::live::http::LiveFace;
 use crate::faces::live::query_form::QueryLimits;
@@ -421,6 +423,15 @@ pub fn engine_options(config: &Config) -> EngineOptions {
             folder: config.backup_dir.clone(),
             keep: usize::try_from(config.backup_keep.0).unwrap_or(usize::MAX),
         },
+        version_rules: config
+            .version_retention
+            .iter()
+            .map(|rule| VersionRule {
+                collection: rule.collection.clone(),
+                age_ms: rule.age.map(|age| i64::try_from(age.0.as_millis()).unwrap_or(i64::MAX)),
+                newest: rule.newest.map(i64::from),
+            })
+            .collect(),
         ..EngineOptions::default()
     }
 }

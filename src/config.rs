@@ -225,6 +225,11 @@ settings! {
     /// How many backups stay in the folder; each new one removes the oldest past that.
     backup_keep: Bounded<1, 1_000> = Bounded(7), Quiet, &[];
 
+    /// Which earlier versions of records stay, by collection: `NAME:AGE`, `NAME:COUNT` or `NAME:AGE:COUNT` (what either keeps
+    /// stays), `*` for every other collection, system types aside. `com.example/log:30d, *:365d:100`. Without a rule every
+    /// version stays. Applied once a day and by `cairn compact`.
+    version_retention: Vec<Retention> = Vec::new(), Quiet, &[];
+
     /// How many attempts to sign in one address has in a minute.
     sign_in_attempts_per_minute: Bounded<1, 100_000> = Bounded(120), Quiet, &[];
 }
@@ -577,6 +582,50 @@ impl SettingValue for Interval {
         let (sign, unit) =
             INTERVAL_UNITS.into_iter().find(|(_, unit)| seconds.is_multiple_of(*unit))?;
         Some(quoted(&format!("{}{sign}", seconds / unit)))
+    }
+}
+
+/// Which earlier versions of a collection's records stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// `*` for all others.
+    pub collection: String,
+    pub age: Option<Interval>,
+    pub newest: Option<u32>,
+}
+
+impl SettingValue for Retention {
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("{text:?} is no rule such as com.example/log:30d, *:100 or *:365d:100");
+        let mut parts = text.split(':');
+        let collection = parts.next().unwrap_or("").trim().to_owned();
+        if collection.is_empty() || collection.contains('@') {
+            return Err(wrong());
+        }
+        let mut rule = Self { collection, age: None, newest: None };
+        for part in parts {
+            match part.parse() {
+                Ok(count) if rule.newest.is_none() => rule.newest = Some(count),
+                Err(_) if rule.age.is_none() => {
+                    rule.age = Some(Interval::parse(part).map_err(|_| wrong())?);
+                }
+                _ => return Err(wrong()),
+            }
+        }
+        if rule.age.is_none() && rule.newest.is_none() { Err(wrong()) } else { Ok(rule) }
+    }
+
+    fn show(&self) -> Option<String> {
+        let mut text = self.collection.clone();
+        if let Some(age) = self.age.and_then(|age| age.show()) {
+            text.push(':');
+            text.push_str(age.trim_matches('"'));
+        }
+        if let Some(newest) = self.newest {
+            text.push_str(&format!(":{newest}"));
+        }
+        Some(quoted(&text))
     }
 }
 

@@ -548,3 +548,99 @@ fn a_kill_after_the_answer_is_finished_by_the_next_start() {
     assert_eq!(server.owner().get(&format!("/records/{lost}")).status, 404);
     assert_eq!(old_ones(server.folder()).len(), 1);
 }
+
+/// Whether any file of a folder that begins so holds these bytes, in any case of letters.
+fn holds(folder: &Path, prefix: &str, secret: &str) -> Vec<String> {
+    let lower = |bytes: &[u8]| bytes.to_ascii_lowercase();
+    names(folder)
+        .into_iter()
+        .filter(|name| name.starts_with(prefix) && folder.join(name).is_file())
+        .filter(|name| {
+            let bytes = lower(&std::fs::read(folder.join(name)).expect("read"));
+            bytes.windows(secret.len()).any(|part| part == secret.as_bytes())
+        })
+        .collect()
+}
+
+/// After `purge` no byte of a record is left: not of its states, its history, its words in the search, its tags, its file, nor
+/// of what the pages held before.
+#[test]
+fn a_purge_leaves_no_byte() {
+    let server = Setup::new().start();
+    server.register(NOTE, json!({}));
+    let owner = server.owner();
+    let filler: Vec<String> = (0..40)
+        .map(|n| id(&owner.make(NOTE, json!({ "text": format!("filler number {n} ").repeat(40) }))))
+        .collect();
+    let bytes = "The zanzibarfile secret. ".repeat(30_000);
+    let file = text(&owner.upload("text/plain", bytes.as_bytes())["fileId"]).to_owned();
+    let body = json!({
+        "typeId": NOTE,
+        "content": { "text": "Zanzibarfirst word" },
+        "associations": [
+            { "kind": "tag", "label": "zanzibartag" },
+            { "kind": "attachment", "label": "scan", "fileId": file },
+        ],
+    });
+    let secret = id(&owner.create(body).is(200));
+    let path = format!("/records/{secret}");
+    owner.patch(&path, json!({ "text": "Zanzibarsecond ".repeat(600) })).is(200);
+    owner.patch(&path, json!({ "text": "Zanzibarthird" })).is(200);
+    for id in &filler[..20] {
+        owner.patch(&format!("/records/{id}"), json!({ "text": "less" })).is(200);
+    }
+    let setup = server.stop();
+    let folder = setup.file().parent().expect("a folder").to_owned();
+    assert_eq!(holds(&folder, "stack.cairn", "zanzibar"), ["stack.cairn"]);
+    let before = export(&folder, "stack.cairn").len();
+    let done = cairn_json(&folder, &["purge", &secret, "--json"], 0);
+    assert_eq!((&done["purged"], &done["filesRemoved"]), (&json!(1), &json!(1)), "{done}");
+    assert!(holds(&folder, "stack.cairn", "zanzibar").is_empty());
+    assert_eq!(names(&folder).iter().filter(|name| name.starts_with("stack.cairn")).count(), 1);
+    let found = cairn_json(&folder, &["verify", "--json"], 0);
+    assert_eq!(found["sound"], true, "{found}");
+    assert!(export(&folder, "stack.cairn").len() < before);
+    let (_, why) = cairn(&folder, &["purge", "nobody"], 1);
+    assert!(why.contains("nobody"), "{why}");
+    let server = setup.start();
+    let owner = server.owner();
+    assert_eq!(owner.get(&path).status, 404);
+    assert_eq!(owner.find(json!({ "filter": { "search": "filler" } })).len(), 20);
+    // A record that is removed for good while a server runs leaves its pages at once, too.
+    let other = id(&owner.make(NOTE, json!({ "n": 1, "text": "quicksilverword ".repeat(500) })));
+    owner.delete(&format!("/records/{other}?hard=true"));
+    let setup = server.stop();
+    let raw = std::fs::read(setup.file()).expect("read");
+    assert!(!raw.windows(31).any(|part| part == b"quicksilverword quicksilverword"));
+}
+
+/// `compact` gives the free pages back and keeps everything else; old versions go by rule only, and it says how many.
+#[test]
+fn compacting_keeps_everything_but_free_pages() {
+    let home = tempfile::tempdir().expect("a folder");
+    let at = home.path();
+    cairn(at, &["init"], 0);
+    let rows = format!("{{\"text\":\"{}\"}}\n", "word ".repeat(200)).repeat(1_500);
+    std::fs::write(at.join("rows.ndjson"), rows).expect("written");
+    cairn(at, &["import", "rows.ndjson", "--file", "stack.cairn", "--type", NOTE, "--infer"], 0);
+    let ids: Vec<String> = export(at, "stack.cairn")
+        .iter()
+        .filter_map(|line| {
+            let line: Value = serde_json::from_str(line).expect("a line");
+            (line["record"]["typeId"] == NOTE).then(|| text(&line["record"]["id"]).to_owned())
+        })
+        .collect();
+    let mut arguments = vec!["purge"];
+    arguments.extend(ids[..700].iter().map(String::as_str));
+    cairn(at, &arguments, 0);
+    let size = || std::fs::metadata(at.join("stack.cairn")).expect("there").len();
+    let (small, before) = (size(), export(at, "stack.cairn"));
+    let digest = cairn_json(at, &["verify", "--json"], 0)["digest"].clone();
+    let done = cairn_json(at, &["compact", "--json"], 0);
+    assert_eq!((&done["versionsPruned"], size() <= small), (&json!(0), true), "{done}");
+    assert_eq!(cairn_json(at, &["verify", "--json"], 0)["digest"], digest);
+    assert_eq!(export(at, "stack.cairn"), before);
+    assert_eq!(mode(&at.join("stack.cairn")), 0o600);
+    let listed = names(at);
+    assert_eq!(listed, ["rows.ndjson", "stack.cairn"], "{listed:?}");
+}

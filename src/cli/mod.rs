@@ -10,6 +10,7 @@
 #![allow(clippy::print_stderr, reason = "the command line talks to people")]
 
 mod backup;
+mod compact;
 mod doctor;
 mod dump;
 mod export;
@@ -106,6 +107,13 @@ fn command() -> Command {
                      While a server has the file, the server closes it and opens the restored one.",
                 ),
         ))
+        .subcommand(compact::CompactArgs::augment_args(
+            Command::new("compact").about("Apply the rules for versions, and write the file anew without free pages"),
+        ))
+        .subcommand(compact::PurgeArgs::augment_args(
+            Command::new("purge")
+                .about("Remove records so that no byte of them is left in the file: states, history, search, files"),
+        ))
         .subcommand(verify::VerifyArgs::augment_args(
             Command::new("verify").about("Check pages, references, histories and every blob of a file"),
         ))
@@ -130,6 +138,8 @@ fn dispatch(arguments: Vec<std::ffi::OsString>) -> Result<Outcome> {
         "import" => import::run(&import::ImportArgs::from_arg_matches(matches)?),
         "export" => export::run(&export::ExportArgs::from_arg_matches(matches)?),
         "restore" => restore::run(&restore::RestoreArgs::from_arg_matches(matches)?),
+        "compact" => compact::run(&compact::CompactArgs::from_arg_matches(matches)?),
+        "purge" => compact::purge(&compact::PurgeArgs::from_arg_matches(matches)?),
         "backup" => backup::run(&backup::BackupArgs::from_arg_matches(matches)?),
         "verify" => verify::run(&verify::VerifyArgs::from_arg_matches(matches)?),
         "openapi" => openapi::run(&openapi::OpenApiArgs::from_arg_matches(matches)?),

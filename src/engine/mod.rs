@@ -25,7 +25,7 @@ pub use commands::accounts;
 pub use commands::stored_files;
 pub use commands::{
     Collected, ExactRecord, Exported, FUNCTIONS_MAX, ImportRecord, NewRecord, NewToken,
-    NewTypeInput, StoredFile, Upload, UploadInput, Uploaded,
+    NewTypeInput, Pruned, StoredFile, Upload, UploadInput, Uploaded, VersionRule,
 };
 pub use error::{Error, Kind, Result};
 pub use query::changes::{CHANGES_DEFAULT, CHANGES_MAX, ChangeEntry, Changes, Since};
@@ -80,6 +80,8 @@ pub struct EngineOptions {
     /// What callers without a credential may do with live collections while there is no rules document.
     pub anonymous: AnonymousAccess,
     pub backups: backups::BackupOptions,
+    /// Which earlier versions stay; without a rule for its collection every one does.
+    pub version_rules: Vec<VersionRule>,
 }
 
 impl Default for EngineOptions {
@@ -99,6 +101,7 @@ impl Default for EngineOptions {
             lockout: accounts::Lockout::default(),
             anonymous: AnonymousAccess::None,
             backups: backups::BackupOptions::default(),
+            version_rules: Vec::new(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that makes backups when they are due, and sees when another process decided a restore.
+//! The thread that makes backups when they are due, lets earlier versions go by rule once a day, and sees when another process decided a restore.
 //!
 //! Knows the clock and the schedule. Does not know how a backup is made.
 //!
@@ -18,6 +18,7 @@ use crate::engine::{Engine, Error, Kind};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The wait after a failure, unless the schedule itself is shorter.
 const RETRY_MS: i64 = 10 * 60_000;
+const PRUNE_EVERY_MS: i64 = 24 * 3_600_000;
 
 /// Runs until it is stopped or dropped.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ struct Work {
     engine: Engine,
     every_ms: Option<i64>,
     failed_at: Option<i64>,
+    pruned_at: Option<i64>,
 }
 
 impl Housekeeper {
@@ -68,7 +70,7 @@ impl Drop for Housekeeper {
 impl Work {
     fn new(engine: Engine, every: Option<Duration>) -> Self {
         let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-        Self { engine, every_ms: every.map(ms), failed_at: None }
+        Self { engine, every_ms: every.map(ms), failed_at: None, pruned_at: None }
     }
 
     /// Does what is due.
@@ -78,6 +80,27 @@ impl Work {
             return;
         }
         self.backup_when_due(stop);
+        self.prune_when_due(stop);
+    }
+
+    fn prune_when_due(&mut self, stop: &Cancel) {
+        if self.engine.options().version_rules.is_empty() || self.engine.is_read_only() {
+            return;
+        }
+        let now = self.engine.clock().now_ms();
+        // Read from the file once; from then on remembered.
+        let last = match self.pruned_at {
+            Some(at) => Some(at),
+            None => self.engine.last_pruned().ok().flatten().map(|pruned| pruned.at),
+        };
+        if last.is_some_and(|at| !has_passed(at, PRUNE_EVERY_MS, now)) {
+            self.pruned_at = last;
+            return;
+        }
+        self.pruned_at = Some(now);
+        if let Err(error) = self.engine.prune_versions(&self.engine.owner_caller(), stop) {
+            tracing::error!(%error, "letting earlier versions go failed; the next try is tomorrow");
+        }
     }
 
     fn backup_when_due(&mut self, stop: &Cancel) {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::special::{GROUP, RULES, USER};
 use super::{accounts, rules};
 use crate::engine::access::{Actions, NEVER_GRANTED};
-use crate::engine::error::Result;
+use crate::engine::error::{Error, Result};
 use crate::engine::links::{Association, stored_associations};
 use crate::engine::record::type_of;
 use crate::engine::{Caller, Inner};
@@ -99,8 +99,11 @@ pub(crate) fn purge(
     before: &RecordRow,
     actor: Actor,
 ) -> Result<()> {
-    remove(inner, unit, before)?;
-    unit.blank_history(before.rid)?;
+    // What is gone for good is also gone from the pages it was on.
+    unit.overwriting(|unit| {
+        remove(inner, unit, before)?;
+        Ok::<_, Error>(unit.blank_history(before.rid)?)
+    })?;
     unit.append_change(before.rid, before.version + 1, Op::Purge, actor, None)?;
     unit.announce(Op::Purge, Some(before), None);
     Ok(())
