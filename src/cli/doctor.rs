@@ -10,6 +10,11 @@ use super::{Outcome, output};
 use crate::engine::TokenRow;
 use crate::store::FORMAT;
 use crate::util::json as reader;
+use crate::util::time;
+
+const DAY_MS: i64 = 86_400_000;
+/// A backup older than this deserves a look.
+const BACKUP_DAYS_MAX: i64 = 7;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
@@ -39,6 +44,11 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
     let garbage = offline.wait(engine.collect_garbage(&owner, Some(0), true)).map_err(explain)?;
     orphans += garbage.deleted.len() as u64;
     let now = engine.clock().now_ms();
+    let last_backup = engine.last_backup(&owner).map_err(explain)?;
+    let unsound = engine.backup_folder().list().into_iter().filter_map(|entry| entry.receipt);
+    let unsound: Vec<String> =
+        unsound.filter(|receipt| !receipt.sound).map(|receipt| receipt.name).collect();
+    let pruned = engine.last_pruned().map_err(explain)?;
     let tokens = engine.tokens(&owner).map_err(explain)?;
     let count = |wanted: fn(&TokenRow, i64) -> bool| {
         tokens.iter().filter(|row| wanted(row, now)).count() as u64
@@ -72,11 +82,39 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
     if expired > 0 {
         advice.push(format!("{} expired; they open nothing", output::counted(expired, "token")));
     }
+    match &last_backup {
+        None => advice.push(format!(
+            "there is no backup; `cairn backup --file {}` makes one, the setting backup_every makes them by itself",
+            path.display()
+        )),
+        Some(last) => {
+            let age_days = now.saturating_sub(last.at) / DAY_MS;
+            if age_days >= BACKUP_DAYS_MAX {
+                advice.push(format!("the last backup is {age_days} days old: {}", last.name));
+            }
+            if counts.last_tx < last.tx {
+                advice.push(format!(
+                    "the last backup holds more than the file (tx {} and {}): this is an older state",
+                    last.tx, counts.last_tx
+                ));
+            }
+        }
+    }
+    for name in &unsound {
+        advice.push(format!("the backup {name} is damaged; remove it and look at its disk"));
+    }
+    if let Some(pruned) = pruned.as_ref().filter(|pruned| pruned.versions > 0) {
+        advice.push(format!(
+            "{} were let go by rule at {}",
+            output::counted(u64::try_from(pruned.versions).unwrap_or(0), "earlier version"),
+            time::format_ms(pruned.at)
+        ));
+    }
     let free = u64::try_from(counts.free_bytes).unwrap_or(0);
     let all = u64::try_from(counts.file_bytes).unwrap_or(0);
     if free > 64 << 20 && free > all / 2 {
         advice.push(format!(
-            "{} of the file are free pages; new data will use them",
+            "{} of the file are free pages; new data will use them, `cairn compact` gives them back",
             output::bytes(free)
         ));
     }
@@ -88,6 +126,14 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
             "blobBytes": counts.blob_bytes, "tokens": counts.tokens, "tokensExpired": expired,
             "tokensWithoutEnd": endless, "publicRecords": public, "orphanBlobs": orphans, "lastTx": counts.last_tx,
             "fileBytes": counts.file_bytes, "freeBytes": counts.free_bytes, "walBytes": wal_bytes,
+            "lastBackup": last_backup.as_ref().map(|last| json!({
+                "name": last.name, "at": time::format_ms(last.at), "tx": last.tx,
+                "verifiedAt": time::format_ms(last.verified_at),
+            })),
+            "damagedBackups": unsound,
+            "lastPruned": pruned.as_ref().map(|pruned| json!({
+                "at": time::format_ms(pruned.at), "versions": pruned.versions, "collections": pruned.collections,
+            })),
             "mode": mode.map(|mode| format!("{mode:o}")), "advice": advice,
         }))?;
         return Ok(Outcome::Done);
@@ -110,6 +156,14 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
         size(counts.free_bytes),
         counts.last_tx
     ))?;
+    if let Some(last) = &last_backup {
+        output::line(format_args!(
+            "last verified backup: {} of {}, tx {}",
+            last.name,
+            time::format_ms(last.at),
+            last.tx
+        ))?;
+    }
     for line in &advice {
         output::line(format_args!("- {line}"))?;
     }

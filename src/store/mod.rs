@@ -164,7 +164,11 @@ impl Store {
     /// than this program, or is damaged.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let lock = lock::FileLock::acquire(path)?;
-        let (lock, _) = restore::take_over(path, lock)?;
+        let (lock, old) = restore::take_over(path, lock)?;
+        if let Some(old) = old {
+            let (name, old) = (path.display(), old.display());
+            tracing::warn!("{name} was restored; the file before it is {old}");
+        }
         let whole = open::open_writer(path, options).and_then(|connection| {
             let types = Types::load(&connection)?;
             let last_tx = change::last_tx(&connection)?;

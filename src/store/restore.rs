@@ -168,9 +168,6 @@ pub(super) fn take_over(path: &Path, lock: FileLock) -> Result<(FileLock, Option
     backup::sync_folder_of(path)?;
     std::fs::rename(&staged, path)?;
     backup::sync_folder_of(path)?;
-    if let Some(old) = &old {
-        tracing::warn!("{} was restored; the file before it is {}", path.display(), old.display());
-    }
     // Where the lock is on the file itself, it was on the old one.
     let lock = if lock.is_beside() { lock } else { FileLock::acquire(path)? };
     Ok((lock, old))

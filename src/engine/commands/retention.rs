@@ -124,26 +124,30 @@ impl Engine {
 
     /// Purges records for good, current and earlier states, and the words of them in the index of the search, and overwrites
     /// their bytes in the pages they were on. Bytes that earlier changes left in free space are gone once the file was
-    /// compacted. Runs on the calling thread; for files that nobody serves.
+    /// compacted. Runs on the calling thread, a record in a unit; for files that nobody serves.
     ///
     /// # Errors
     /// [`Error::Denied`], [`Error::Missing`]; then none was purged.
     pub fn purge_for_privacy(&self, caller: &Caller, ids: &[String]) -> Result<u64> {
         self.check_alone(caller)?;
-        let (inner, caller, ids) = (Arc::clone(&self.inner), caller.clone(), ids.to_vec());
-        self.store().write_blocking(move |unit| {
-            let actor = commit::actor(unit, &caller)?;
-            let mut purged = 0;
-            for id in ids {
-                let row = existing(unit, &id)?;
+        self.store().read(|view| ids.iter().try_for_each(|id| existing(view, id).map(|_| ())))?;
+        let mut purged = 0;
+        for id in ids {
+            let (inner, caller, id) = (Arc::clone(&self.inner), caller.clone(), id.clone());
+            purged += self.store().write_blocking(move |unit| {
+                // Named twice, or a file's own record that went with it.
+                let Ok(row) = existing(unit, &id) else { return Ok(0) };
                 super::delete::refuse_config(unit, &row)?;
+                let actor = commit::actor(unit, &caller)?;
                 commit::purge(&inner, unit, &row, actor)?;
-                purged += 1;
-            }
+                Ok::<_, Error>(1)
+            })?;
+        }
+        self.store().write_blocking(|unit| {
             unit.merge_search()?;
-            unit.forget_answers()?;
-            Ok::<_, Error>(purged)
-        })
+            Ok::<_, Error>(unit.forget_answers()?)
+        })?;
+        Ok(purged)
     }
 }
 
