@@ -650,3 +650,108 @@ fn compacting_keeps_everything_but_free_pages() {
     let (said, _) = cairn(at, &["doctor"], 0);
     assert!(said.contains("last verified backup: ") && !said.contains("no backup"), "{said}");
 }
+
+/// A file of some size, closed: its bytes, and what an export said about its records.
+fn to_damage(at: &Path) -> (Vec<u8>, Vec<String>) {
+    cairn(at, &["init"], 0);
+    let rows: String = (0..1_200)
+        .map(|n| format!("{{\"n\":{n},\"text\":\"note number {n} {}\"}}\n", "word ".repeat(30)))
+        .collect();
+    std::fs::write(at.join("rows.ndjson"), rows).expect("written");
+    cairn(at, &["import", "rows.ndjson", "--file", "stack.cairn", "--type", NOTE, "--infer"], 0);
+    std::fs::create_dir(at.join("photos")).expect("made");
+    for n in 0..4_u8 {
+        std::fs::write(at.join(format!("photos/{n}.bin")), vec![n + 1; 400_000]).expect("written");
+    }
+    cairn(at, &["import", "photos/", "--file", "stack.cairn"], 0);
+    (std::fs::read(at.join("stack.cairn")).expect("read"), records(&export(at, "stack.cairn")))
+}
+
+/// The lines of an export that are records of notes.
+fn records(lines: &[String]) -> Vec<String> {
+    let of_notes = |line: &&String| line.starts_with("{\"record\"") && line.contains(NOTE);
+    lines.iter().filter(of_notes).cloned().collect()
+}
+
+/// Pages overwritten here and there, the root of a tree among them: every record and file on the other pages is saved, word for
+/// word, and what is lost is said.
+#[test]
+fn what_can_be_read_of_a_damaged_file_is_saved() {
+    let home = tempfile::tempdir().expect("a folder");
+    let at = home.path();
+    let (whole, before) = to_damage(at);
+    // Sound: nothing is lost, and the result is the same.
+    let done = cairn_json(at, &["doctor", "stack.cairn", "--salvage", "same.cairn", "--json"], 0);
+    assert_eq!((&done["blobs"], &done["blobsLost"]), (&json!(4), &json!([])), "{done}");
+    assert_eq!(records(&export(at, "same.cairn")), before);
+
+    // Every 20th page, and the page that the table of records begins at.
+    let mut damaged = whole.clone();
+    let pages = damaged.len() / 4_096;
+    for page in (20..pages).step_by(20) {
+        damaged[page * 4_096..(page + 1) * 4_096].fill(0xa5);
+    }
+    std::fs::write(at.join("bad.cairn"), &damaged).expect("written");
+    let said = cairn_json(at, &["verify", "bad.cairn", "--json"], 1);
+    assert_eq!(said["sound"], false);
+    let done = cairn_json(at, &["doctor", "bad.cairn", "--salvage", "saved.cairn", "--json"], 1);
+    assert_eq!(std::fs::read(at.join("bad.cairn")).expect("read"), damaged, "only read");
+    assert!(done["pagesDamaged"].as_u64().is_some_and(|n| n > 0), "{done}");
+    let saved = records(&export(at, "saved.cairn"));
+    let kept = saved.iter().filter(|line| before.contains(line)).count();
+    assert_eq!(kept, saved.len(), "nothing is made up");
+    assert!(kept * 100 >= before.len() * 88, "{kept} of {}", before.len());
+    let found = cairn_json(at, &["verify", "saved.cairn", "--json"], 0);
+    assert_eq!(found["sound"], true, "{found}");
+    let lost = done["blobsLost"].as_array().map_or(0, Vec::len);
+    assert_eq!(done["blobs"].as_u64().map(|blobs| blobs + lost as u64), Some(4), "{done}");
+    // It is searched, and served, like any other file.
+    let (rows, _) = cairn(at, &["doctor", "saved.cairn"], 0);
+    assert!(rows.contains("records"), "{rows}");
+
+    // Cut off in the middle, and without its first pages.
+    std::fs::write(at.join("cut.cairn"), &whole[..whole.len() / 2 + 1_000]).expect("written");
+    let done =
+        cairn_json(at, &["doctor", "cut.cairn", "--salvage", "cut-saved.cairn", "--json"], 1);
+    let saved = records(&export(at, "cut-saved.cairn"));
+    assert!(!saved.is_empty() && saved.iter().all(|line| before.contains(line)), "{done}");
+    let mut headless = whole.clone();
+    headless[..3 * 4_096].fill(0);
+    std::fs::write(at.join("headless.cairn"), &headless).expect("written");
+    let done =
+        cairn_json(at, &["doctor", "headless.cairn", "--salvage", "head-saved.cairn", "--json"], 1);
+    assert!(done["records"].as_i64().is_some_and(|n| n > 1_000), "{done}");
+    assert_eq!(done["blobs"], 4, "{done}");
+    std::fs::write(at.join("noise.cairn"), vec![0x5a; 100_000]).expect("written");
+    let (_, why) = cairn(at, &["doctor", "noise.cairn", "--salvage", "none.cairn"], 1);
+    assert!(why.contains("holds nothing that can be read"), "{why}");
+    assert!(!at.join("none.cairn").exists());
+}
+
+/// The log of a killed server counts as far as it is whole; without it, what was copied back before is there.
+#[test]
+fn a_log_is_salvaged_as_far_as_it_goes() {
+    let server = Setup::new().start();
+    server.register(NOTE, json!({}));
+    let owner = server.owner();
+    let first = id(&owner.make(NOTE, json!({ "n": 1 })));
+    // Stopped and started again: the first is in the file itself, the others in the log.
+    let server = server.stop().start();
+    let owner = server.owner();
+    let second = id(&owner.make(NOTE, json!({ "n": 2 })));
+    owner.patch(&format!("/records/{first}"), json!({ "n": 10 })).is(200);
+    let setup = server.kill();
+    let folder = setup.file().parent().expect("a folder").to_owned();
+    let has = |file: &str, id: &str| -> Option<i64> {
+        records(&export(&folder, file)).iter().find_map(|line| {
+            let line: Value = serde_json::from_str(line).expect("a line");
+            (line["record"]["id"] == id).then(|| line["record"]["content"]["n"].as_i64())?
+        })
+    };
+    cairn(&folder, &["doctor", "stack.cairn", "--salvage", "with.cairn"], 0);
+    assert_eq!((has("with.cairn", &first), has("with.cairn", &second)), (Some(10), Some(2)));
+    std::fs::copy(folder.join("stack.cairn"), folder.join("alone.cairn")).expect("copied");
+    cairn(&folder, &["doctor", "alone.cairn", "--salvage", "without.cairn"], 0);
+    assert_eq!(cairn_json(&folder, &["verify", "without.cairn", "--json"], 0)["sound"], true);
+    assert!(has("without.cairn", &first).is_some());
+}

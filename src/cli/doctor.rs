@@ -1,13 +1,15 @@
 //! `cairn doctor`: what is in a file, and what deserves a look.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use super::offline::{FileArgument, Offline, explain};
-use super::{Outcome, output};
+use super::offline::{self, FileArgument, Offline, explain};
+use super::progress::Progress;
+use super::{Outcome, backup, interrupt, output};
 use crate::engine::TokenRow;
+use crate::engine::backups::{Cancel, salvage};
 use crate::store::FORMAT;
 use crate::util::json as reader;
 use crate::util::time;
@@ -20,6 +22,9 @@ const BACKUP_DAYS_MAX: i64 = 7;
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     target: FileArgument,
+    /// Save everything that can still be read of a damaged file into a new one, and say what was lost
+    #[arg(long, value_name = "NEW")]
+    salvage: Option<PathBuf>,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -28,6 +33,9 @@ pub(super) struct DoctorArgs {
 pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
     let path = &args.target.file;
     super::offline::must_exist(path)?;
+    if let Some(target) = &args.salvage {
+        return save(path, target, args.json);
+    }
     // Looked at before opening mends them.
     let (mode, wal_bytes) = (mode(path), wal_bytes(path));
     let offline = Offline::open(path)?;
@@ -171,6 +179,77 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
         output::line("nothing deserves a look")?;
     }
     Ok(Outcome::Done)
+}
+
+/// Writes what can be read into a new file. The exit code is 1 when something was lost.
+fn save(path: &Path, target: &Path, json: bool) -> Result<Outcome> {
+    if target.exists() {
+        bail!("{} exists already; choose another name", target.display());
+    }
+    let cancel = Cancel::default();
+    interrupt::cancels(&cancel)?;
+    let mut progress = Progress::new("salvage", None, json);
+    let done = salvage(path, target, &offline::options()?, &cancel, &mut |stage| {
+        backup::show(&mut progress, &stage);
+    });
+    progress.end();
+    let saved = done.map_err(|error| {
+        anyhow!("{} was not written: {}", target.display(), offline::reason(&error))
+    })?;
+    let nothing_lost = saved.pages_damaged == 0
+        && saved.blobs_lost.is_empty()
+        && saved.types_lost == 0
+        && saved.tables_lost.is_empty();
+    if json {
+        output::json(&json!({
+            "file": path.display().to_string(), "salvaged": target.display().to_string(), "pages": saved.pages,
+            "pagesDamaged": saved.pages_damaged, "records": saved.records, "versions": saved.versions,
+            "blobs": saved.blobs, "blobsLost": saved.blobs_lost, "typesLost": saved.types_lost,
+            "tablesLost": saved.tables_lost,
+        }))?;
+    } else {
+        output::line(format_args!(
+            "saved into {}: {} records, {} earlier versions, {} blobs, of {} pages",
+            target.display(),
+            saved.records,
+            saved.versions,
+            saved.blobs,
+            saved.pages
+        ))?;
+        if saved.pages_damaged > 0 {
+            output::line(format_args!(
+                "{} could not be read; what was on them is lost",
+                output::counted(saved.pages_damaged, "page")
+            ))?;
+        }
+        for hash in &saved.blobs_lost {
+            output::line(format_args!("lost: the bytes of file {hash}"))?;
+        }
+        if saved.types_lost > 0 {
+            output::line(format_args!(
+                "the description of {} is lost; their records are of types called salvaged.…",
+                output::counted(u64::try_from(saved.types_lost).unwrap_or(0), "type")
+            ))?;
+        }
+        for table in &saved.tables_lost {
+            output::line(format_args!("lost, wholly or in part: {}", lost_table(table)))?;
+        }
+        if nothing_lost {
+            output::line(
+                "nothing was lost that this can see; compare with the newest backup all the same",
+            )?;
+        }
+    }
+    Ok(if nothing_lost { Outcome::Done } else { Outcome::Bad })
+}
+
+fn lost_table(table: &str) -> &'static str {
+    match table {
+        "meta" => "settings of the file, the owner's key among them",
+        "account" => "passwords and second factors; accounts need new ones",
+        "recovery_code" => "recovery codes",
+        _ => "tokens; issue new ones",
+    }
 }
 
 /// Whether a list of permissions in wire form lets everybody read.

@@ -57,10 +57,7 @@ impl Archive {
             Err(StoreError::Damaged(_)) => {
                 // SQLite lists the tables of such a file only for those who could repair its schema; nobody does here.
                 connection.set_db_config(DbConfig::SQLITE_DBCONFIG_WRITABLE_SCHEMA, true)?;
-                match describe(&connection) {
-                    Err(StoreError::Damaged(_)) => (Types::default(), 0),
-                    other => other?,
-                }
+                describe(&connection).unwrap_or_default()
             }
             other => other?,
         };

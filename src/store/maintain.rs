@@ -143,7 +143,9 @@ impl View<'_> {
             }
             match check(self, &mut found, cancelled) {
                 // What cannot be read is what this looks for; the rest is still looked at.
-                Err(StoreError::Damaged(reason)) => found.fault(format!("{stage}: {reason}")),
+                Err(error @ (StoreError::Damaged(_) | StoreError::Sqlite(_))) => {
+                    found.fault(format!("{stage}: {error}"));
+                }
                 other => other?,
             }
         }

@@ -83,7 +83,8 @@ pub(crate) fn only_read(connection: &Connection) -> Result<()> {
     limit(connection)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-    connection.pragma_update(None, "cache_size", -4_000)?;
+    // Asks for the list of tables, which may be damaged: the size by default does as well then.
+    let _ = connection.pragma_update(None, "cache_size", -4_000);
     Ok(())
 }
 

@@ -69,6 +69,11 @@ impl Staging {
         Ok(Self { part, verification })
     }
 
+    /// One that [`Staging::change`] has to finish.
+    pub(super) fn unverified(part: Part) -> Self {
+        Self { part, verification: Verification::default() }
+    }
+
     /// Lets `work` open the copy as a stack file of its own and change it; verifies it again.
     ///
     /// # Errors

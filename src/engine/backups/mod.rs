@@ -13,6 +13,7 @@ mod bring_back;
 mod folder;
 mod restore;
 mod rewind;
+mod salvage;
 
 use std::fs::File;
 use std::io::Read;
@@ -28,6 +29,7 @@ pub use folder::{BackupEntry, BackupFolder, BackupType, Receipt};
 
 pub use restore::{RestoreOptions, Restored, restore_over, restore_to};
 pub use rewind::Rewound;
+pub use salvage::salvage;
 
 pub use crate::store::{BackupStage, Cancel};
 

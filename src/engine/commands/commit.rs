@@ -192,6 +192,23 @@ pub(crate) fn derive(
     Ok(())
 }
 
+/// Makes everything that is derived from a record again. A record whose content cannot be read has nothing derived.
+pub(crate) fn derive_fresh(unit: &mut Unit<'_>, row: &RecordRow) -> Result<()> {
+    let info = type_of(unit, row.type_id)?;
+    let Ok(content) = parsed(row) else { return Ok(()) };
+    unit.remove_edges_of(row.rid)?;
+    for edge in edges(&info, &stored_associations(row.associations.as_deref()), &content) {
+        unit.add_edge(row.rid, &edge)?;
+    }
+    if info.search {
+        unit.set_search_text(row.rid, &words::text_of(&content), true)?;
+    }
+    if info.base == GRANT {
+        unit.set_grant(row.rid, grant_of(row, &content).as_ref())?;
+    }
+    Ok(())
+}
+
 /// The content of a stored record.
 pub(crate) fn parsed(row: &RecordRow) -> Result<Map<String, Value>> {
     parse_stored(&row.content)
