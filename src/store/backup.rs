@@ -332,6 +332,13 @@ pub fn sha256_of(path: &Path) -> Result<(String, u64)> {
     }
 }
 
+/// Takes away what a killed process left half-written; what another one is writing right now stays.
+pub fn remove_abandoned(part: &Path) {
+    if let Ok(Some(_lock)) = FileLock::share(part) {
+        let _ = std::fs::remove_file(part);
+    }
+}
+
 fn taken(target: &Path) -> StoreError {
     StoreError::Refused(format!("{} exists already; choose another name", target.display()))
 }

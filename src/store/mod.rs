@@ -58,7 +58,7 @@ pub use account::AccountRow;
 pub use alias::FIXED_IDS;
 pub use archive::Archive;
 pub use association::{AssociationKind, AssociationRow};
-pub use backup::{BackupFile, BackupOrder, BackupStage, Cancel, sha256_of};
+pub use backup::{BackupFile, BackupOrder, BackupStage, Cancel, remove_abandoned, sha256_of};
 pub use blob::{BlobRow, CHUNK_BYTES, UploadId};
 pub use change::{Actor, ChangeRow, Op, Replaced};
 pub use compact::{Compacted, compact};

@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::remove_abandoned;
 use crate::util::time;
 
 /// Backups listed at most.
@@ -105,7 +106,7 @@ impl BackupFolder {
         &self.path
     }
 
-    /// Makes the folder, private, and takes away what a killed process left half-written.
+    /// Makes the folder, private.
     pub fn prepare(&self) -> std::io::Result<()> {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true);
@@ -225,7 +226,7 @@ impl BackupFolder {
         removed
     }
 
-    /// Takes away what processes that were killed left half-written. Only for the process that owns the stack file.
+    /// Takes away what processes that were killed left half-written.
     pub fn sweep(&self) {
         let Ok(entries) = std::fs::read_dir(&self.path) else { return };
         for name in entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
@@ -233,7 +234,7 @@ impl BackupFolder {
                 instant_of(whole.strip_suffix(".json").unwrap_or(whole)).is_some()
             });
             if half {
-                let _ = std::fs::remove_file(self.path.join(name));
+                remove_abandoned(&self.path.join(name));
             }
         }
     }

@@ -177,7 +177,6 @@ pub(crate) fn import_exact_record(
         parent: record.parent.clone(),
         permissions: listed(record.permissions.as_deref()),
         associations: listed(record.associations.as_deref()),
-        ..NewRecord::default()
     };
     let exact = ExactRecord {
         version: record.version,
