@@ -82,47 +82,55 @@ fn command() -> Command {
         )
         .subcommand_required(true)
         .subcommand(serve::command())
-        .subcommand(init::InitArgs::augment_args(
-            Command::new("init").about("Make a stack file and its owner"),
-        ))
+        .subcommand(of::<init::InitArgs>("init", "Make a stack file and its owner"))
         .subcommand(token::command())
         .subcommand(types::command())
-        .subcommand(import::ImportArgs::augment_args(
-            Command::new("import").about("Bring in NDJSON, JSON, CSV, a folder of files or an export").after_help(
+        .subcommand(
+            of::<import::ImportArgs>("import", "Bring in NDJSON, JSON, CSV, a folder of files or an export").after_help(
                 "Rows that do not fit are rejected, the others kept; any rejected row makes the exit code 1. The same command \
                  again after an interruption goes on where it stopped.",
             ),
+        )
+        .subcommand(of::<export::ExportArgs>(
+            "export",
+            "Write everything as NDJSON that `cairn import` reads",
         ))
-        .subcommand(export::ExportArgs::augment_args(
-            Command::new("export").about("Write everything as NDJSON that `cairn import` reads"),
+        .subcommand(of::<verify::VerifyArgs>(
+            "verify",
+            "Check pages, references, histories and every blob of a file",
         ))
-        .subcommand(backup::BackupArgs::augment_args(
-            Command::new("backup").about("Copy the whole file, verified, while it is served or not"),
+        .subcommand(of::<backup::BackupArgs>(
+            "backup",
+            "Copy the whole file, verified, while it is served or not",
         ))
-        .subcommand(restore::RestoreArgs::augment_args(
-            Command::new("restore")
-                .about("Put a verified backup in the place of the file, or bring records of it back")
-                .after_help(
-                    "The backup is verified before anything is changed, and the file that was there is kept under a dated name. \
-                     While a server has the file, the server closes it and opens the restored one.",
-                ),
+        .subcommand(
+            of::<restore::RestoreArgs>(
+                "restore",
+                "Put a verified backup in the place of the file, or bring records of it back",
+            )
+            .after_help(
+                "The backup is verified before anything is changed, and the file that was there is kept under a dated name. \
+                 While a server has the file, the server closes it and opens the restored one.",
+            ),
+        )
+        .subcommand(of::<compact::CompactArgs>(
+            "compact",
+            "Apply the rules for versions, and write the file anew without free pages",
         ))
-        .subcommand(compact::CompactArgs::augment_args(
-            Command::new("compact").about("Apply the rules for versions, and write the file anew without free pages"),
+        .subcommand(of::<compact::PurgeArgs>(
+            "purge",
+            "Remove records so that no byte of them is left in the file: states, history, search, files",
         ))
-        .subcommand(compact::PurgeArgs::augment_args(
-            Command::new("purge")
-                .about("Remove records so that no byte of them is left in the file: states, history, search, files"),
+        .subcommand(of::<openapi::OpenApiArgs>("openapi", "Print the OpenAPI document"))
+        .subcommand(of::<doctor::DoctorArgs>(
+            "doctor",
+            "Say what is in a file and what deserves a look",
         ))
-        .subcommand(verify::VerifyArgs::augment_args(
-            Command::new("verify").about("Check pages, references, histories and every blob of a file"),
-        ))
-        .subcommand(openapi::OpenApiArgs::augment_args(
-            Command::new("openapi").about("Print the OpenAPI document"),
-        ))
-        .subcommand(doctor::DoctorArgs::augment_args(
-            Command::new("doctor").about("Say what is in a file and what deserves a look"),
-        ))
+}
+
+/// A command with these arguments. They come first: clap takes the comment of a flattened part for what the command does.
+fn of<A: Args>(name: &'static str, about: &'static str) -> Command {
+    A::augment_args(Command::new(name)).about(about)
 }
 
 fn dispatch(arguments: Vec<std::ffi::OsString>) -> Result<Outcome> {

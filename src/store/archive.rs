@@ -68,6 +68,7 @@ impl Archive {
             rights: grant::Rights::default(),
             types: RwLock::new(std::sync::Arc::new(types)),
             last_tx: AtomicI64::new(last_tx),
+            types_tx: AtomicI64::new(0),
             clock: Clock::system(),
             halt: halt::Halt::default(),
         };

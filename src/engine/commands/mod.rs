@@ -15,7 +15,7 @@ mod migrate;
 mod permissions;
 mod restore;
 mod retention;
-mod rules;
+pub(crate) mod rules;
 pub(super) mod special;
 pub mod stored_files;
 mod tokens;
@@ -29,7 +29,7 @@ pub use import::{ExactRecord, Exported, ImportRecord};
 pub use retention::{Pruned, VersionRule};
 pub use tokens::NewToken;
 pub(super) use tokens::TokenCache;
-pub use types::NewTypeInput;
+pub use types::{ExactType, NewTypeInput};
 
 pub(super) use create::{check_unique_fields, create_checked};
 pub(super) use delete::delete;
