@@ -22,13 +22,17 @@ use crate::auth::password_pool::PasswordPool;
 use crate::auth::{Auth, ascii_origin};
 use crate::config::{self, Config, Origin};
 use crate::crypto::password::Cost;
-use crate::engine::{AnonymousAccess, Durability, Engine, EngineOptions, Error, StoreOptions};
+use crate::engine::backups::BackupOptions;
+use crate::engine::{
+    AnonymousAccess, Durability, Engine, EngineOptions, Error, StoreOptions, VersionRule,
+};
 use crate::faces::live;
 use crate::faces::live::http::LiveFace;
 use crate::faces::live::query_form::QueryLimits;
 use crate::faces::live::streams::{StreamTimes, Streams};
 use crate::faces::stack::{self, StackFace};
 use crate::faces::{Envelopes, Health, health_routes};
+use crate::jobs::Housekeeper;
 use crate::live::Hub;
 use crate::live::presence::Presence;
 use crate::live::statistics::Statistics;
@@ -136,7 +140,9 @@ impl Cairn {
         for runtime in server.runtimes() {
             runtime.spawn(Engine::deliver_answers());
         }
-        Ok(Serving { server, auth, url, live })
+        let every = config.backup_every.map(|every| every.0);
+        let housekeeper = Housekeeper::start(self.engine.clone(), every)?;
+        Ok(Serving { server, auth, url, live, housekeeper })
     }
 
     /// Credentials, and the faces that have threads of their own.
@@ -335,6 +341,7 @@ pub struct Serving {
     auth: Arc<Auth>,
     url: String,
     live: Option<Live>,
+    housekeeper: Housekeeper,
 }
 
 impl std::fmt::Debug for Serving {
@@ -370,6 +377,7 @@ impl Serving {
 
     /// Takes no more connections and lets requests finish, at most [`DRAIN_MAX`]. Returns whether all did. Blocks.
     pub fn stop(self) -> bool {
+        self.housekeeper.stop();
         let in_time = self.server.stop(DRAIN_MAX);
         drop(self.live);
         in_time
@@ -411,6 +419,19 @@ pub fn engine_options(config: &Config) -> EngineOptions {
             config::Anonymous::Full => AnonymousAccess::Full,
         },
         unreadable_as_missing: config.unreadable == config::Unreadable::NotFound,
+        backups: BackupOptions {
+            folder: config.backup_dir.clone(),
+            keep: usize::try_from(config.backup_keep.0).unwrap_or(usize::MAX),
+        },
+        version_rules: config
+            .version_retention
+            .iter()
+            .map(|rule| VersionRule {
+                collection: rule.collection.clone(),
+                age_ms: rule.age.map(|age| i64::try_from(age.0.as_millis()).unwrap_or(i64::MAX)),
+                newest: rule.newest.map(i64::from),
+            })
+            .collect(),
         ..EngineOptions::default()
     }
 }

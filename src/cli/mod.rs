@@ -5,18 +5,23 @@
 //! Invariants
 //! C1. Results go to standard output, everything else to standard error.
 //! C2. Exit code 0: done; 1: failed, with one line that names the file, the reason and the next step; 2: wrong usage.
-//! C3. A command that works on a file by itself opens it as the one process that may; while a server has it, it is refused.
+//! C3. A command that writes to a file by itself opens it as the one process that may; while a server has it, it is refused.
+//!     backup and verify only read, beside whoever has it.
 #![allow(clippy::print_stderr, reason = "the command line talks to people")]
 
+mod backup;
+mod compact;
 mod doctor;
 mod dump;
 mod export;
 mod import;
 mod init;
+mod interrupt;
 mod offline;
 mod openapi;
 mod output;
 mod progress;
+mod restore;
 mod serve;
 mod token;
 mod types;
@@ -71,7 +76,8 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A whole backend in one executable and one SQLite file")
         .after_help(
-            "`cairn` alone is `cairn serve`. Commands other than serve open the file themselves, so stop the server first.\n\
+            "`cairn` alone is `cairn serve`. backup, verify and restore work while a server has the file; the other commands open\n\
+             it themselves, so stop the server first.\n\
              Exit codes: 0 done, 1 failed, 2 wrong usage.",
         )
         .subcommand_required(true)
@@ -92,6 +98,28 @@ fn command() -> Command {
         .subcommand(of::<verify::VerifyArgs>(
             "verify",
             "Check pages, references, histories and every blob of a file",
+        ))
+        .subcommand(of::<backup::BackupArgs>(
+            "backup",
+            "Copy the whole file, verified, while it is served or not",
+        ))
+        .subcommand(
+            of::<restore::RestoreArgs>(
+                "restore",
+                "Put a verified backup in the place of the file, or bring records of it back",
+            )
+            .after_help(
+                "The backup is verified before anything is changed, and the file that was there is kept under a dated name. \
+                 While a server has the file, the server closes it and opens the restored one.",
+            ),
+        )
+        .subcommand(of::<compact::CompactArgs>(
+            "compact",
+            "Apply the rules for versions, and write the file anew without free pages",
+        ))
+        .subcommand(of::<compact::PurgeArgs>(
+            "purge",
+            "Remove records so that no byte of them is left in the file: states, history, search, files",
         ))
         .subcommand(of::<openapi::OpenApiArgs>("openapi", "Print the OpenAPI document"))
         .subcommand(of::<doctor::DoctorArgs>(
@@ -117,6 +145,10 @@ fn dispatch(arguments: Vec<std::ffi::OsString>) -> Result<Outcome> {
         "type" => types::run(matches),
         "import" => import::run(&import::ImportArgs::from_arg_matches(matches)?),
         "export" => export::run(&export::ExportArgs::from_arg_matches(matches)?),
+        "restore" => restore::run(&restore::RestoreArgs::from_arg_matches(matches)?),
+        "compact" => compact::run(&compact::CompactArgs::from_arg_matches(matches)?),
+        "purge" => compact::purge(&compact::PurgeArgs::from_arg_matches(matches)?),
+        "backup" => backup::run(&backup::BackupArgs::from_arg_matches(matches)?),
         "verify" => verify::run(&verify::VerifyArgs::from_arg_matches(matches)?),
         "openapi" => openapi::run(&openapi::OpenApiArgs::from_arg_matches(matches)?),
         "doctor" => doctor::run(&doctor::DoctorArgs::from_arg_matches(matches)?),

@@ -21,6 +21,9 @@ pub enum StoreError {
     /// A uniqueness rule of the schema was broken; in words for whoever asked, without tables and columns.
     #[error("already taken: {0}")]
     Taken(&'static str),
+    /// Somebody asked for an end before it was done.
+    #[error("it was interrupted")]
+    Cancelled,
     /// The store is stopping or its writer has ended.
     #[error("the store is closed")]
     Closed,

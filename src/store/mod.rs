@@ -15,10 +15,13 @@
 
 mod account;
 mod alias;
+mod archive;
 mod association;
+mod backup;
 mod blob;
 mod change;
 mod checkpoint;
+mod compact;
 mod error;
 mod filter;
 mod find;
@@ -33,10 +36,13 @@ mod migrate;
 mod name;
 mod open;
 mod postbox;
+mod prune;
 mod query_threads;
 mod record;
 mod related;
+mod restore;
 mod resumable_upload;
+mod salvage;
 mod search;
 mod session;
 mod sign_in_failure;
@@ -50,9 +56,12 @@ mod writer;
 
 pub use account::AccountRow;
 pub use alias::FIXED_IDS;
+pub use archive::Archive;
 pub use association::{AssociationKind, AssociationRow};
+pub use backup::{BackupFile, BackupOrder, BackupStage, Cancel, remove_abandoned, sha256_of};
 pub use blob::{BlobRow, CHUNK_BYTES, UploadId};
 pub use change::{Actor, ChangeRow, Op, Replaced};
+pub use compact::{Compacted, compact};
 pub use error::{Result, StoreError};
 pub use find::{
     Bind, Direction, Find, IsDeadline, Related, Scope, SortKey, Span, ValueTest, json_bind,
@@ -63,9 +72,12 @@ pub use maintain::{Counts, TypeSize, Verification};
 pub use mfa_challenge::ChallengeRow;
 pub use name::NameId;
 pub use open::{APPLICATION_ID, FORMAT, SCHEMA, check_file};
+pub use prune::{Kept, WithHistory};
 pub use query_threads::QUERY_QUEUE_MAX;
 pub use record::RecordRow;
+pub use restore::{Staging, finish_restore, restore_waits, staged_for};
 pub use resumable_upload::{RESUMABLE_MS_MAX, ResumableRow};
+pub use salvage::Salvaged;
 pub use session::SessionRow;
 pub use sign_in_failure::FailureRow;
 pub use signing_key::SigningKeyRow;
@@ -144,7 +156,8 @@ struct Inner {
     checkpointer: checkpoint::Checkpointer,
     shared: Arc<Shared>,
     query_deadline: Duration,
-    _lock: lock::FileLock,
+    /// Given back when the store is closed, so that the same process may open the file again.
+    lock: Mutex<Option<lock::FileLock>>,
 }
 
 impl Store {
@@ -155,6 +168,11 @@ impl Store {
     /// than this program, or is damaged.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let lock = lock::FileLock::acquire(path)?;
+        let (lock, old) = restore::take_over(path, lock)?;
+        if let Some(old) = old {
+            let (name, old) = (path.display(), old.display());
+            tracing::warn!("{name} was restored; the file before it is {old}");
+        }
         let whole = open::open_writer(path, options).and_then(|connection| {
             let types = Types::load(&connection)?;
             let last_tx = change::last_tx(&connection)?;
@@ -200,7 +218,7 @@ impl Store {
                 checkpointer,
                 shared,
                 query_deadline: options.query_deadline,
-                _lock: lock,
+                lock: Mutex::new(Some(lock)),
             }),
         };
         if !store.is_read_only() {
@@ -388,12 +406,13 @@ impl Store {
         self.inner.writer.listen(Box::new(listener));
     }
 
-    /// Ends the threads after what is queued, empties the write-ahead log, closes every connection.
+    /// Ends the threads after what is queued, empties the write-ahead log, closes every connection, gives the file back.
     pub fn close(&self) {
         self.inner.queries.stop();
         self.inner.checkpointer.stop();
         self.inner.shared.close_readers();
         self.inner.writer.stop();
+        self.inner.lock.lock().expect("no holder of this lock panics").take();
     }
 }
 

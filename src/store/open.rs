@@ -18,6 +18,8 @@ pub const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// The log is truncated to this size when a checkpoint has emptied it.
 const JOURNAL_BYTES_MAX: i64 = 64 << 20;
+/// How long a connection waits for another one's lock.
+pub(crate) const BUSY_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 const STATEMENTS_CACHED_MAX: usize = 128;
 
 /// Opens the writing connection: makes a new file, refuses a foreign or newer one, migrates an older one.
@@ -55,6 +57,7 @@ pub(crate) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -8_000)?;
     migrate::migrate(path, &connection)?;
+    super::backup::unlabel(&connection)?;
     Ok(connection)
 }
 
@@ -76,11 +79,12 @@ pub(crate) fn open_salvager(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-fn only_read(connection: &Connection) -> Result<()> {
+pub(crate) fn only_read(connection: &Connection) -> Result<()> {
     limit(connection)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-    connection.pragma_update(None, "cache_size", -4_000)?;
+    // Asks for the list of tables, which may be damaged: the size by default does as well then.
+    let _ = connection.pragma_update(None, "cache_size", -4_000);
     Ok(())
 }
 
@@ -93,9 +97,9 @@ pub(crate) fn open_checkpointer(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_WAIT_MAX)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
     // A plan may not depend on bound values: else partial indexes have SQLite plan a list anew for every value (12 % of it).
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;

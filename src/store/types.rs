@@ -344,6 +344,14 @@ impl Unit<'_> {
         Ok(self.connection.prepare(&sql)?.exists([json_path(field)])?)
     }
 
+    /// Makes the field indexes of every type that are missing.
+    pub fn remake_indexes(&mut self) -> Result<()> {
+        for info in self.types().all() {
+            self.make_indexes(None, &info)?;
+        }
+        Ok(())
+    }
+
     /// Makes and drops field indexes as the type says. Sorted by time within a value, so that a filtered page needs no sort.
     fn make_indexes(&mut self, old: Option<&TypeInfo>, new: &TypeInfo) -> Result<()> {
         let before = old.map(|old| old.schema.indexed_fields()).unwrap_or_default();

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::StackFace;
+use super::backups;
 use super::dto::{self, ok, push_text, record_reply};
 use super::errors::Failure;
 use super::gate::Asked;
@@ -97,6 +98,8 @@ pub(super) async fn stats(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, Fai
         out.push_str(&format!(",\"{name}\":{value}"));
     }
     out.push_str(&format!(",\"walBytes\":{}", cx.engine.wal_bytes()));
+    out.push_str(",\"lastBackup\":");
+    backups::push_last(&mut out, cx.engine.last_backup(&asked.who)?.as_ref());
     if let Some(bytes) = resident_bytes() {
         out.push_str(&format!(",\"memoryBytes\":{bytes}"));
     }

@@ -389,6 +389,7 @@ pub(super) fn stats() -> Value {
         schema["properties"][name] = json!({ "type": "integer" });
     }
     schema["required"] = json!(names);
+    schema["properties"]["lastBackup"] = super::backups::last_schema();
     schema
 }
 
