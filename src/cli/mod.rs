@@ -8,6 +8,7 @@
 //! C3. A command that works on a file by itself opens it as the one process that may; while a server has it, it is refused.
 #![allow(clippy::print_stderr, reason = "the command line talks to people")]
 
+mod client_types;
 mod doctor;
 mod dump;
 mod export;
@@ -96,6 +97,9 @@ fn command() -> Command {
         .subcommand(openapi::OpenApiArgs::augment_args(
             Command::new("openapi").about("Print the OpenAPI document"),
         ))
+        .subcommand(client_types::ClientTypesArgs::augment_args(
+            Command::new("types").about("Print the stack's types for client programs"),
+        ))
         .subcommand(doctor::DoctorArgs::augment_args(
             Command::new("doctor").about("Say what is in a file and what deserves a look"),
         ))
@@ -115,6 +119,7 @@ fn dispatch(arguments: Vec<std::ffi::OsString>) -> Result<Outcome> {
         "export" => export::run(&export::ExportArgs::from_arg_matches(matches)?),
         "verify" => verify::run(&verify::VerifyArgs::from_arg_matches(matches)?),
         "openapi" => openapi::run(&openapi::OpenApiArgs::from_arg_matches(matches)?),
+        "types" => client_types::run(&client_types::ClientTypesArgs::from_arg_matches(matches)?),
         "doctor" => doctor::run(&doctor::DoctorArgs::from_arg_matches(matches)?),
         _ => serve::run(matches),
     }

@@ -27,7 +27,7 @@ pub use functions::FUNCTIONS_MAX;
 pub use import::{ExactRecord, Exported, ImportRecord};
 pub use tokens::NewToken;
 pub(super) use tokens::TokenCache;
-pub use types::NewTypeInput;
+pub use types::{NewTypeInput, TypeCheck};
 
 pub(super) use create::{check_unique_fields, create_checked};
 pub(super) use delete::delete;
