@@ -206,3 +206,23 @@ fn the_console_asks_any_collection_at_any_moment() {
     server.person().post("/_/query", asked.clone()).fails(403, "PERMISSION_DENIED");
     server.anonymous().post("/_/query", asked).fails(401, "UNAUTHENTICATED");
 }
+
+/// The simulator judges an account with its role, as a request of it would be.
+#[test]
+fn accounts_are_explained_with_their_role() {
+    let server = Setup::new().start();
+    let owner = server.owner();
+    let rules = json!({ "todos": { "read": { "role": "admin" }, "create": true } });
+    owner.put("/api/admin/rules", json!({ "version": 1, "entities": rules })).is(200);
+    owner.post("/api/data/todos", json!({ "id": "a" })).is(201);
+    let record = owner.get("/records?typeId=todos%401").is(200)["records"][0]["id"].clone();
+    let new = json!({ "email": "ada@example.com", "password": "quartz-lantern-7" });
+    let id = text(&owner.post("/_/users", new).is(201)["id"]).to_owned();
+    let explain = || {
+        let who = format!("did:cairn:{id}");
+        owner.get(&format!("/_/explain?record={}&principal={who}", text(&record))).is(200)
+    };
+    assert_eq!(explain()["allowed"], false, "{}", explain());
+    owner.patch(&format!("/_/users/{id}"), json!({ "role": "admin" })).is(200);
+    assert_eq!(explain()["allowed"], true, "{}", explain());
+}
