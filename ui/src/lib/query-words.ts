@@ -23,7 +23,8 @@ const TOTALS = ['$count', '$sum', '$avg', '$min', '$max'];
 
 /** Where the end of a text stands: the keys above it, whether a key comes next, and the token begun. */
 export function placeIn(text: string): { path: string[]; isKey: boolean; from: number } {
-  const stack: { key: string; list: boolean; expectsKey: boolean }[] = [];
+  // `name`: the key it stands under; `key`: the last one inside it.
+  const stack: { name: string; key: string; list: boolean; expectsKey: boolean }[] = [];
   let [at, last, from] = [0, '', -1];
   while (at < text.length) {
     const sign = text[at] as string;
@@ -36,7 +37,7 @@ export function placeIn(text: string): { path: string[]; isKey: boolean; from: n
       continue;
     }
     const top = stack.at(-1);
-    if (sign === '{' || sign === '[') stack.push({ key: top && !top.list ? top.key : '', list: sign === '[', expectsKey: sign === '{' });
+    if (sign === '{' || sign === '[') stack.push({ name: top && !top.list ? top.key : '', key: '', list: sign === '[', expectsKey: sign === '{' });
     else if (sign === '}' || sign === ']') stack.pop();
     else if (sign === ':' && top) {
       top.key = last;
@@ -46,7 +47,7 @@ export function placeIn(text: string): { path: string[]; isKey: boolean; from: n
   }
   if (from < 0) from = text.length - (/[\w$]*$/.exec(text)?.[0].length ?? 0);
   const top = stack.at(-1);
-  const path = stack.slice(1).map((one) => one.key);
+  const path = stack.slice(1).map((one) => one.name);
   if (top && !top.expectsKey && !top.list && stack.length) path.push(top.key);
   return { path, isKey: Boolean(top?.expectsKey), from };
 }

@@ -146,7 +146,7 @@ export function ConsolePage() {
           </select>
         </div>
       </header>
-      <CodeEditor label="Query" value={text.value} onChange={(next) => (text.value = next)} onRun={() => void run()} completion={complete} />
+      <CodeEditor label="Query" text={text} onRun={() => void run()} completion={complete} />
       <div class="row console-bar">
         <Button kind="primary" icon="next" disabled={busy.value} onClick={() => void run()}>Run <kbd>Ctrl Enter</kbd></Button>
         <label class="check" title={asOf.value ? 'The past does not change' : ''}>

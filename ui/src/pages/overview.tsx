@@ -90,7 +90,8 @@ export function OverviewPage() {
   const now = state.data.value;
   const samples: Sample[] = figures.data.value?.samples ?? [];
   const every = figures.data.value?.everySeconds ?? 10;
-  const last = samples.at(-1);
+  // The last one is not over yet.
+  const last = samples.at(-2) ?? samples.at(-1);
   const verified = saved.data.value?.map((one) => one['verifiedAt'] ?? one['createdAt']).filter((at): at is string => typeof at === 'string').sort().at(-1);
   return (
     <div class="page">

@@ -3,7 +3,7 @@
 // as it happens: changed rows flash, new ones wait behind a button, so that nothing moves under the hand.
 
 import { useComputed, useSignal } from '@preact/signals';
-import { useCallback, useEffect, useRef } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { deleteRecord, getRecord, patchRecord, query, undeleteRecord } from '../api/stack';
 import { ApiError } from '../api/client';
 import type { Direction, FieldDef, Filter, Json, SortField, StackRecord } from '../api/types';
@@ -25,6 +25,8 @@ type Tools = typeof import('./grid-tools');
 type Tool = 'export' | 'import' | 'field' | 'tag';
 
 const PAGE_ROWS = 100;
+/** Once somebody scrolls, larger pages: they rarely stop at the second. */
+const NEXT_ROWS = 500;
 const ROW_PX = 36;
 const ROWS_AROUND = 12;
 const COLUMNS_SHOWN = 8;
@@ -105,7 +107,7 @@ export function Rows({ collection }: { collection: Collection }) {
     if (from !== null && loading.value) return;
     loading.value = true;
     try {
-      const page = await query({ filter, sort, limit: PAGE_ROWS, cursor: from }, asOf.value);
+      const page = await query({ filter, sort, limit: from === null ? PAGE_ROWS : NEXT_ROWS, cursor: from }, asOf.value);
       if (mine !== turn.current) return;
       rows.value = from === null ? page.records : [...rows.value, ...page.records];
       if (from === null) {
@@ -605,7 +607,8 @@ function CellEditor(
   const fault = useSignal('');
   const over = useRef(false);
   const input = useRef<HTMLInputElement & HTMLSelectElement>(null);
-  useEffect(() => input.current?.focus(), []);
+  // Before the next key: what is typed quickly must not be lost.
+  useLayoutEffect(() => input.current?.focus(), []);
   const finish = (keep: boolean) => {
     if (over.current) return;
     if (!keep || text.value === (before === undefined || before === null ? '' : toText(before))) {

@@ -122,10 +122,7 @@ export function Rules() {
         </div>
       )}
       <h2>The document</h2>
-      <CodeEditor label="Rules document" value={text.value} readOnly={readOnly} marks={marks} onChange={(next) => {
-        text.value = next;
-        fault.value = null;
-      }} />
+      <CodeEditor label="Rules document" text={text} readOnly={readOnly} marks={marks} onEdit={() => (fault.value = null)} />
       <p class="hint">A rule is true, false, {'{"auth":true}'}, {'{"role":"editor"}'}, {'{"$where":{"userId":"$auth.userId"}}'}, or any and all of these.</p>
       <Problem of={fault.value} />
       {!readOnly && (

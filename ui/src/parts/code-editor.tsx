@@ -1,6 +1,7 @@
 // A text editor for JSON, with colours, completion and faults at their place. It lives in a shadow root, where its style
 // sheets may be adopted: the pages' policy allows no inline style.
 
+import { effect, type Signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { autocompletion, closeBrackets, completionKeymap, type CompletionSource } from '@codemirror/autocomplete';
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands';
@@ -41,9 +42,10 @@ export interface Mark {
 }
 
 export function CodeEditor(
-  { value, onChange, onRun, label, completion, marks = [], readOnly = false }: {
-    value: string;
-    onChange: (text: string) => void;
+  { text, onEdit, onRun, label, completion, marks = [], readOnly = false }: {
+    /** Both ways: what is typed is in it at once, what is put into it is shown. */
+    text: Signal<string>;
+    onEdit?: () => void;
     onRun?: () => void;
     label: string;
     completion?: CompletionSource;
@@ -53,8 +55,8 @@ export function CodeEditor(
 ) {
   const host = useRef<HTMLDivElement>(null);
   const view = useRef<EditorView | null>(null);
-  const latest = useRef({ onChange, onRun, completion, marks });
-  latest.current = { onChange, onRun, completion, marks };
+  const latest = useRef({ onEdit, onRun, completion, marks });
+  latest.current = { onEdit, onRun, completion, marks };
   const lint = useRef(new Compartment());
   const lints = () => linter((of): Diagnostic[] => {
     const text = of.state.doc.toString();
@@ -69,7 +71,7 @@ export function CodeEditor(
       parent: root,
       root,
       state: EditorState.create({
-        doc: value,
+        doc: text.peek(),
         extensions: [
           lineNumbers(), history(), drawSelection(), indentOnInput(), bracketMatching(), closeBrackets(), highlightActiveLine(),
           json(), syntaxHighlighting(colours), look, lint.current.of(lints()),
@@ -77,7 +79,13 @@ export function CodeEditor(
           EditorState.readOnly.of(readOnly),
           EditorView.lineWrapping,
           EditorView.contentAttributes.of({ 'aria-label': label, 'aria-multiline': 'true' }),
-          EditorView.updateListener.of((update) => update.docChanged && latest.current.onChange(update.state.doc.toString())),
+          EditorView.updateListener.of((update) => {
+            if (!update.docChanged) return;
+            const now = update.state.doc.toString();
+            if (now === text.peek()) return;
+            text.value = now;
+            latest.current.onEdit?.();
+          }),
           keymap.of([
             { key: 'Mod-Enter', run: () => (latest.current.onRun?.(), true) },
             ...completionKeymap, ...historyKeymap, ...defaultKeymap,
@@ -87,10 +95,10 @@ export function CodeEditor(
     });
     return () => view.current?.destroy();
   }, []);
-  useEffect(() => {
-    const now = view.current?.state.doc.toString();
-    if (view.current && now !== value) view.current.dispatch({ changes: { from: 0, to: now?.length ?? 0, insert: value } });
-  }, [value]);
+  useEffect(() => effect(() => {
+    const [wanted, now] = [text.value, view.current?.state.doc.toString()];
+    if (view.current && now !== wanted) view.current.dispatch({ changes: { from: 0, to: now?.length ?? 0, insert: wanted } });
+  }), []);
   useEffect(() => {
     view.current?.dispatch({ effects: lint.current.reconfigure(lints()) });
   }, [JSON.stringify(marks)]);
