@@ -290,7 +290,7 @@ function ChartView({ roots }: { roots: { name: string; rows: JsonObject[] }[] })
           </select>
         )}</Field>
       </div>
-      {Drawn.value ? <Drawn.value key={`${x} ${y} ${document.documentElement.dataset['theme']}`} of={series} /> : <Loading />}
+      {Drawn.value ? <Drawn.value of={series} /> : <Loading />}
       {series.x.length >= CHART_VALUES_MAX && series.x.some((one) => typeof one === 'string') && <p class="hint"><Icon name="warn" /> The {CHART_VALUES_MAX} largest are drawn.</p>}
     </section>
   );

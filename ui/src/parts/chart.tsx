@@ -1,5 +1,6 @@
 // A chart of a result: sums or counts by a field, drawn by uPlot, which is loaded with this file.
 
+import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
@@ -16,6 +17,19 @@ const HEIGHT_PX = 320;
 
 export function Chart({ of }: { of: Series }) {
   const host = useRef<HTMLDivElement>(null);
+  // A drawing keeps the colours it was drawn with: drawn again when they change.
+  const looks = useSignal(0);
+  useEffect(() => {
+    const changed = () => void looks.value++;
+    const dark = matchMedia('(prefers-color-scheme: dark)');
+    dark.addEventListener('change', changed);
+    const theme = new MutationObserver(changed);
+    theme.observe(document.documentElement, { attributeFilter: ['data-theme'] });
+    return () => {
+      dark.removeEventListener('change', changed);
+      theme.disconnect();
+    };
+  }, []);
   useEffect(() => {
     const element = host.current;
     if (!element) return;
@@ -41,13 +55,14 @@ export function Chart({ of }: { of: Series }) {
         {
           ...axis,
           ...(named ? {
+            grid: { show: false },
             splits: () => xs.filter((at) => at % Math.max(1, Math.ceil(xs.length / Math.max(2, element.clientWidth / 80))) === 0),
             values: (_: uPlot, at: number[]) => at.map((one) => String(of.x[one] ?? '').slice(0, 12)),
           } : {}),
         },
         { ...axis, size: 64 },
       ],
-      series: [{}, { label: of.label, stroke: accent, width: 2, fill: `color-mix(in srgb, ${accent} ${named ? 60 : 15}%, transparent)`, ...(named && bars ? { paths: bars } : {}) }],
+      series: [{}, { label: of.label, stroke: accent, width: 2, fill: `color-mix(in srgb, ${accent} ${named ? 60 : 15}%, transparent)`, points: { show: !named && xs.length < 50 }, ...(named && bars ? { paths: bars } : {}) }],
     }, [xs, of.y], element);
     const watch = new ResizeObserver(() => plot.setSize({ width: element.clientWidth, height: HEIGHT_PX }));
     watch.observe(element);
@@ -55,6 +70,6 @@ export function Chart({ of }: { of: Series }) {
       watch.disconnect();
       plot.destroy();
     };
-  }, [of]);
+  }, [of, looks.value]);
   return <div class="plot" ref={host} role="img" aria-label={`${of.label}: ${of.y.length} values`} />;
 }
