@@ -5,6 +5,7 @@ import { useEffect } from 'preact/hooks';
 import { health, requests, settings } from '../api/stack';
 import { bytes, count, duration, when } from '../lib/format';
 import { Button, Empty, Loading, Problem, Tabs, Time } from '../parts/basics';
+import { Icon } from '../parts/icons';
 import { useLoaded } from '../parts/use';
 import { go, goWith, place } from '../router';
 import { stats } from '../state/catalog';
@@ -50,7 +51,7 @@ function Requests() {
   return (
     <section aria-label="Requests">
       <div class="filters">
-        <div class="search"><input type="search" aria-label="Find requests" placeholder="POST, /records, 404, an id" value={wanted} onInput={(event) => goWith({ q: event.currentTarget.value || undefined }, true)} /></div>
+        <div class="search"><Icon name="search" /><input type="search" aria-label="Find requests" placeholder="POST, /records, 404, an id" value={wanted} onInput={(event) => goWith({ q: event.currentTarget.value || undefined }, true)} /></div>
         <label class="check"><input type="checkbox" checked={slow} onChange={(event) => goWith({ slow: event.currentTarget.checked ? '1' : undefined })} />Slow only (100 ms and more)</label>
         <label class="check"><input type="checkbox" checked={own} onChange={(event) => goWith({ own: event.currentTarget.checked ? '1' : undefined }, true)} />Of these pages too</label>
         <label class="check"><input type="checkbox" checked={paused.value} onChange={(event) => (paused.value = event.currentTarget.checked)} />Hold still</label>
@@ -88,7 +89,7 @@ function SettingsTable() {
   return (
     <section aria-label="Settings">
       <div class="filters">
-        <div class="search"><input type="search" aria-label="Find settings" placeholder="Find a setting" value={wanted} onInput={(event) => goWith({ q: event.currentTarget.value || undefined }, true)} /></div>
+        <div class="search"><Icon name="search" /><input type="search" aria-label="Find settings" placeholder="Find a setting" value={wanted} onInput={(event) => goWith({ q: event.currentTarget.value || undefined }, true)} /></div>
         <p class="hint">Set where the server is started; secrets are not shown.</p>
       </div>
       <div class="scroll card" tabIndex={0} role="group" aria-label="List of settings">
