@@ -197,7 +197,7 @@ impl Cairn {
         };
         let Faces { auth, live, admin } = self.faces(&url, &Settings::default())?;
         let routes = self.routes(&auth, live.as_ref(), &admin, (&url, true))?;
-        Ok(openapi::document(&routes, openapi::Part::All, &url))
+        Ok(openapi::document(&openapi::described(&routes), openapi::Part::All, &url))
     }
 
     /// Every address. The landing page gives way to the folder of `--public`.

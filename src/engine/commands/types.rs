@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::engine::error::{Error, Result};
 use crate::engine::record::shown_id;
+use crate::engine::rows::LIVE_CONFIG;
 use crate::engine::{Caller, Engine, Inner};
 use crate::schema::{FieldFault, Schema, TypeId};
 use crate::store::{NewType, TypeInfo, Unit, View};
@@ -41,6 +42,26 @@ impl Engine {
         let checked = Checked::new(input)?;
         self.store().write_several(move |unit| register(&inner, unit, checked)).await
     }
+
+    /// Registers a type as it was in another file. One that is there already keeps what only it has.
+    pub async fn import_type(
+        &self,
+        input: NewTypeInput,
+        exact: ExactType,
+    ) -> Result<Arc<TypeInfo>> {
+        let inner = Arc::clone(&self.inner);
+        let checked = Checked { exact, ..Checked::new(input)? };
+        self.store().write_several(move |unit| register(&inner, unit, checked)).await
+    }
+}
+
+/// What only a copy of a type has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExactType {
+    /// Milliseconds; now when absent.
+    pub created_at: Option<i64>,
+    /// Its collection was made through live, whose rules govern it.
+    pub open: bool,
 }
 
 /// Records whose faults a check lists; the others are counted.
@@ -141,6 +162,7 @@ pub(crate) struct Checked {
     schema_hash: String,
     migrates_from: Option<String>,
     search: Option<bool>,
+    exact: ExactType,
 }
 
 impl Checked {
@@ -168,6 +190,7 @@ impl Checked {
             schema_text,
             migrates_from: input.migrates_from,
             search: input.search,
+            exact: ExactType::default(),
         })
     }
 }
@@ -195,7 +218,8 @@ pub(crate) fn register(inner: &Inner, unit: &mut Unit<'_>, new: Checked) -> Resu
             schema_hash: new.schema_hash,
             migrates_from: new.migrates_from,
             search: new.search.unwrap_or(true),
-            collection_config: None,
+            collection_config: new.exact.open.then(|| LIVE_CONFIG.into()),
+            created_at: new.exact.created_at,
         })?;
         inner.rights_changed();
         return Ok(made);
