@@ -26,6 +26,7 @@ use crate::engine::backups::BackupOptions;
 use crate::engine::{
     AnonymousAccess, Durability, Engine, EngineOptions, Error, StoreOptions, VersionRule,
 };
+use crate::faces::admin::{self, AdminFace, History};
 use crate::faces::live;
 use crate::faces::live::http::LiveFace;
 use crate::faces::live::query_form::QueryLimits;
@@ -39,7 +40,7 @@ use crate::live::statistics::Statistics;
 use crate::net::files::{Assets, Folder};
 use crate::net::{
     Call, Guard, IpRange, Rate, RateClass, RateLimits, Reply, Route, RouteError, Router, Server,
-    Settings,
+    Settings, Traffic,
 };
 use crate::openapi;
 
@@ -129,8 +130,9 @@ impl Cairn {
                 Some(folder.handler())
             }
         };
-        let (auth, live) = self.faces(&url, &settings)?;
-        let routes = self.routes(&auth, live.as_ref(), &url, public.is_none())?;
+        let shutdown = settings.shutdown.clone();
+        let Faces { auth, live, admin } = self.faces(&url, &settings)?;
+        let routes = self.routes(&auth, live.as_ref(), &admin, (&url, public.is_none()))?;
         let router = Router::with_fallback(routes, public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
         if let Some(live) = &live {
@@ -140,13 +142,26 @@ impl Cairn {
         for runtime in server.runtimes() {
             runtime.spawn(Engine::deliver_answers());
         }
+        if let Some(runtime) = server.runtimes().first() {
+            runtime.spawn(async move {
+                let mut ticks = tokio::time::interval(admin::SAMPLE_EVERY);
+                // The first tick is at once.
+                ticks.tick().await;
+                loop {
+                    tokio::select! {
+                        _ = ticks.tick() => admin.sample(),
+                        () = shutdown.begun() => return,
+                    }
+                }
+            });
+        }
         let every = config.backup_every.map(|every| every.0);
         let housekeeper = Housekeeper::start(self.engine.clone(), every)?;
         Ok(Serving { server, auth, url, live, housekeeper })
     }
 
     /// Credentials, and the faces that have threads of their own.
-    fn faces(&self, url: &str, net: &Settings) -> Result<(Arc<Auth>, Option<Live>), StartError> {
+    fn faces(&self, url: &str, net: &Settings) -> Result<Faces, StartError> {
         let config = &self.config;
         let origin = ascii_origin(url).ok_or_else(|| StartError::BaseUrl(url.to_owned()))?;
         let token = config.owner_token.as_ref().map(config::Secret::reveal);
@@ -160,7 +175,17 @@ impl Cairn {
             true => Some(Live::start(self, &auth, tokens, net)?),
             false => None,
         };
-        Ok((auth, live))
+        let face = AdminFace {
+            engine: self.engine.clone(),
+            auth: Arc::clone(&auth),
+            accounts: live.as_ref().map(|live| Arc::clone(&live.face.accounts)),
+            hub: live.as_ref().map(|live| live.face.hub.clone()),
+            settings: shown_settings(config),
+            advice: advice(config),
+            traffic: net.traffic.clone(),
+            history: History::starting_at(self.engine.last_tx()),
+        };
+        Ok(Faces { auth, live, admin: Arc::new(face) })
     }
 
     fn is_on(&self, face: &str) -> bool {
@@ -176,8 +201,8 @@ impl Cairn {
             Some(url) => url.as_str().to_owned(),
             None => "http://localhost:7700".to_owned(),
         };
-        let (auth, live) = self.faces(&url, &Settings::default())?;
-        let routes = self.routes(&auth, live.as_ref(), &url, true)?;
+        let Faces { auth, live, admin } = self.faces(&url, &Settings::default())?;
+        let routes = self.routes(&auth, live.as_ref(), &admin, (&url, true))?;
         Ok(openapi::document(&openapi::described(&routes), openapi::Part::All, &url))
     }
 
@@ -186,10 +211,11 @@ impl Cairn {
         &self,
         auth: &Arc<Auth>,
         live: Option<&Live>,
-        url: &str,
-        landing: bool,
+        admin: &Arc<AdminFace>,
+        (url, landing): (&str, bool),
     ) -> Result<Vec<crate::net::Route>, RouteError> {
         let mut routes = self.face_routes(auth, live)?;
+        routes.extend(admin::routes(admin));
         let (documents, assets) = (Arc::new(openapi::Documents::default()), Assets::embedded());
         routes.extend(openapi::routes(&documents, &assets));
         routes.extend(admin_pages(&assets));
@@ -249,6 +275,53 @@ impl Cairn {
     pub fn close(&self) {
         self.engine.close();
     }
+}
+
+/// What answers calls.
+struct Faces {
+    auth: Arc<Auth>,
+    live: Option<Live>,
+    admin: Arc<AdminFace>,
+}
+
+/// Every setting as the admin pages show it.
+fn shown_settings(config: &Config) -> Vec<admin::Setting> {
+    let shown = |setting: &config::Setting| admin::Setting {
+        key: setting.key,
+        value: config.shown(setting),
+        origin: config.origin(setting.key).to_string(),
+        about: setting.doc(),
+        variable: setting.variable(),
+        flag: match setting.form {
+            config::Form::Argument => Some("FILE".to_owned()),
+            config::Form::Flag | config::Form::Switch => Some(format!("--{}", setting.flag())),
+            config::Form::Quiet | config::Form::Secret => None,
+        },
+    };
+    config::SETTINGS.iter().map(shown).collect()
+}
+
+/// What the settings deserve to have said about them.
+fn advice(config: &Config) -> Vec<String> {
+    let mut advice = Vec::new();
+    if config.anonymous != config::Anonymous::None {
+        advice.push(
+            "The setting anonymous lets everybody in without signing in; it is for development."
+                .to_owned(),
+        );
+    }
+    if config.dev {
+        advice.push("The setting dev lets every page of this machine call the server.".to_owned());
+    }
+    let beyond = config.listen.0.iter().any(|address| !address.ip().is_loopback());
+    let encrypted = config.base_url.as_ref().is_some_and(|url| url.as_str().starts_with("https:"));
+    if beyond && !encrypted {
+        advice.push(
+            "The server can be reached from other machines over plain HTTP, which shows tokens to the network."
+                .to_owned(),
+        );
+    }
+    advice
 }
 
 /// The live face, with the threads it needs.
@@ -456,6 +529,7 @@ fn net_settings(config: &Config, engine: &Engine) -> Settings {
             .collect(),
         rate: Rate::new(engine.clock().clone(), limits),
         rng: engine.rng().clone(),
+        traffic: Traffic::new(engine.clock().clone()),
         ..Settings::default()
     }
 }
@@ -480,10 +554,9 @@ mod tests {
     fn the_routes_fit_together() {
         let folder = tempfile::tempdir().unwrap();
         let cairn = Cairn::open(folder.path().join("a.cairn")).unwrap();
-        let auth = Arc::new(Auth::new(cairn.engine.clone(), None, "http://a".into()));
-        let tokens = AccessTokens::new(cairn.engine.clone(), "cairn", ACCESS_TOKEN_S).unwrap();
-        let live = Live::start(&cairn, &auth, Arc::new(tokens), &Settings::default()).unwrap();
-        let routes = cairn.routes(&auth, Some(&live), "http://localhost", true).unwrap();
+        let Faces { auth, live, admin } = cairn.faces("http://a", &Settings::default()).unwrap();
+        let live = live.unwrap();
+        let routes = cairn.routes(&auth, Some(&live), &admin, ("http://localhost", true)).unwrap();
         let router = Router::new(routes).unwrap();
         assert!(router.routes().count() > 80);
         for route in router.routes() {

@@ -318,6 +318,12 @@ impl Config {
         self.origins.get(key).unwrap_or(&Origin::Default)
     }
 
+    /// The value of a setting as the configuration file would hold it; a secret's is `"***"`.
+    pub fn shown(&self, setting: &Setting) -> Option<String> {
+        let value = (setting.show)(self)?;
+        Some(if setting.form == Form::Secret { "\"***\"".to_owned() } else { value })
+    }
+
     /// Every setting as a configuration file: what was set as it is, defaults as comments, secrets as `***`.
     pub fn to_toml(&self) -> String {
         let mut out = String::from(

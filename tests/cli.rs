@@ -800,3 +800,31 @@ fn a_public_folder_is_served() {
     let (_, why) = place.run("serve b.cairn --listen 127.0.0.1:0 --public nowhere", 1);
     assert!(why.contains("nowhere cannot be served"), "{why}");
 }
+
+#[test]
+fn client_types_are_printed() {
+    let stack = Place::new();
+    let definitions = r#"[
+        {"id":"com.example/big-city@1","schema":{"name":{"kind":"string","required":true},"tags":{"kind":"array","items":{"kind":"string"}},
+            "at":{"kind":"object","properties":{"lat":{"kind":"number","required":true}}},"odd name":{"kind":"boolean"}}},
+        {"id":"com.example/note@1","schema":{}}, {"id":"com.example/note@2","schema":{}}, {"id":"org.other/note@1","schema":{}}]"#;
+    stack.write("types.json", definitions);
+    stack.run("init stack.cairn", 0);
+    stack.run("type add --file stack.cairn types.json", 0);
+    let (printed, _) = stack.run("types --lang ts --file stack.cairn", 0);
+    for line in [
+        "export interface BigCity {\n  name: string;\n  tags?: string[] | null;\n  at?: {\n    lat: number;",
+        "  \"odd name\"?: boolean | null;",
+        "export interface ComExampleNoteV2 {",
+        "export interface OrgOtherNote {",
+        "  \"com.example/big-city@1\": BigCity;",
+        "  \"com.example/note@1\": ComExampleNoteV1;",
+    ] {
+        assert!(printed.contains(line), "{line}\n{printed}");
+    }
+    assert!(
+        !printed.contains("_config")
+            && printed.matches('{').count() == printed.matches('}').count()
+    );
+    stack.run("types --lang cobol --file stack.cairn", 2);
+}

@@ -10,6 +10,7 @@
 #![allow(clippy::print_stderr, reason = "the command line talks to people")]
 
 mod backup;
+mod client_types;
 mod compact;
 mod doctor;
 mod dump;
@@ -122,6 +123,10 @@ fn command() -> Command {
             "Remove records so that no byte of them is left in the file: states, history, search, files",
         ))
         .subcommand(of::<openapi::OpenApiArgs>("openapi", "Print the OpenAPI document"))
+        .subcommand(of::<client_types::ClientTypesArgs>(
+            "types",
+            "Print the stack's types for client programs",
+        ))
         .subcommand(of::<doctor::DoctorArgs>(
             "doctor",
             "Say what is in a file and what deserves a look",
@@ -151,6 +156,7 @@ fn dispatch(arguments: Vec<std::ffi::OsString>) -> Result<Outcome> {
         "backup" => backup::run(&backup::BackupArgs::from_arg_matches(matches)?),
         "verify" => verify::run(&verify::VerifyArgs::from_arg_matches(matches)?),
         "openapi" => openapi::run(&openapi::OpenApiArgs::from_arg_matches(matches)?),
+        "types" => client_types::run(&client_types::ClientTypesArgs::from_arg_matches(matches)?),
         "doctor" => doctor::run(&doctor::DoctorArgs::from_arg_matches(matches)?),
         _ => serve::run(matches),
     }

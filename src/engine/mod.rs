@@ -25,12 +25,12 @@ pub use commands::accounts;
 pub use commands::stored_files;
 pub use commands::{
     Collected, ExactRecord, ExactType, Exported, FUNCTIONS_MAX, ImportRecord, NewRecord, NewToken,
-    NewTypeInput, Pruned, StoredFile, Upload, UploadInput, Uploaded, VersionRule,
+    NewTypeInput, Pruned, StoredFile, TypeCheck, Upload, UploadInput, Uploaded, VersionRule,
 };
 pub use error::{Error, Kind, Result};
 pub use query::changes::{CHANGES_DEFAULT, CHANGES_MAX, ChangeEntry, Changes, Since};
 pub use query::describe::{EntityInfo, FIELDS_MAX, FieldInfo, FieldKind, Totals};
-pub use query::run::{RootValue, Shown, TreeAnswer};
+pub use query::run::{Explained, RootValue, Shown, TreeAnswer};
 pub use query::tree;
 pub use query::watch::{Followed, Watch, Watched, value_key};
 pub use query::{PAGE_BYTES, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};

@@ -20,6 +20,7 @@ mod route;
 mod router;
 mod screen;
 mod server;
+mod traffic;
 pub mod websocket;
 
 pub use call::{Body, BodyError, Call, Query};
@@ -34,3 +35,4 @@ pub use route::{
 pub use router::{RouteError, Router};
 pub use screen::HeadLimits;
 pub use server::{CONNECTIONS_MAX, Server, Settings, Shutdown};
+pub use traffic::{Answered, Totals, Traffic};

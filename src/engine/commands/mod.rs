@@ -29,7 +29,7 @@ pub use import::{ExactRecord, Exported, ImportRecord};
 pub use retention::{Pruned, VersionRule};
 pub use tokens::NewToken;
 pub(super) use tokens::TokenCache;
-pub use types::{ExactType, NewTypeInput};
+pub use types::{ExactType, NewTypeInput, TypeCheck};
 
 pub(super) use create::{check_unique_fields, create_checked};
 pub(super) use delete::delete;

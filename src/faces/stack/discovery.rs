@@ -9,7 +9,7 @@ use super::backups;
 use super::dto::{self, ok, push_text, record_reply};
 use super::errors::Failure;
 use super::gate::Asked;
-use crate::engine::{Action, Caller};
+use crate::engine::{ACCOUNT_DID, Action, Caller, Kind};
 use crate::net::Reply;
 use crate::util::json::push_string;
 use crate::util::process::resident_bytes;
@@ -60,7 +60,7 @@ pub(super) async fn explain(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, F
     let action = action(asked.query("action").unwrap_or("read"))?;
     let who = match (asked.query("principal"), asked.query("subject")) {
         (None, None) => Caller::anonymous(),
-        (Some(one), None) | (None, Some(one)) => Caller::of(one, one),
+        (Some(one), None) | (None, Some(one)) => alone(&cx, &asked.who, one)?,
         (Some(principal), Some(subject)) => Caller::of(principal, subject),
     };
     let decision = cx.engine.explain(&asked.who, &who, action, record)?;
@@ -68,6 +68,18 @@ pub(super) async fn explain(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, F
     push_string(&mut out, &decision.rule.to_string());
     out.push('}');
     Ok(ok(out))
+}
+
+/// Somebody acting alone; an account with its role and claims, which rules ask for.
+fn alone(cx: &StackFace, asking: &Caller, did: &str) -> Result<Caller, Failure> {
+    if let Some(user) = did.strip_prefix(ACCOUNT_DID) {
+        match cx.engine.profile(asking, user) {
+            Ok(profile) => return Ok(Caller::of_account(Arc::new(profile.account()), "")),
+            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Caller::of(did, did))
 }
 
 /// How much is in the file, for the pages of the owner.
