@@ -1084,6 +1084,39 @@ mod tests {
     }
 
     #[test]
+    fn spans_and_rules_are_read() {
+        let span = |text: &str| Interval::parse(text).ok().and_then(|span| span.show());
+        for (text, shown) in [
+            ("24h", Some("\"1d\"")),
+            ("90s", Some("\"90s\"")),
+            ("30m", Some("\"30m\"")),
+            ("7d", Some("\"7d\"")),
+            ("59s", None),
+            ("99999d", None),
+            ("99999999999999999999d", None),
+            ("-1h", None),
+            ("24", None),
+            ("", None),
+        ] {
+            assert_eq!(span(text).as_deref(), shown, "{text}");
+        }
+        let rule = |text: &str| Retention::parse(text).ok().and_then(|rule| rule.show());
+        for (text, shown) in [
+            ("com.example/log:30d", Some("\"com.example/log:30d\"")),
+            ("*:100", Some("\"*:100\"")),
+            ("*:100:365d", Some("\"*:365d:100\"")),
+            ("*", None),
+            (":30d", None),
+            ("com.example/log@1:30d", None),
+            ("*:30d:7d", None),
+            ("*:1:2", None),
+            ("*:soon", None),
+        ] {
+            assert_eq!(rule(text).as_deref(), shown, "{text}");
+        }
+    }
+
+    #[test]
     fn the_reference_is_current() {
         let page = include_str!("../docs/configuration.md");
         assert!(

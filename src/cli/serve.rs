@@ -77,7 +77,7 @@ pub(super) fn run(matches: &clap::ArgMatches) -> Result<Outcome> {
             return Err(error);
         }
     };
-    serve(cairn, &listeners)
+    serve(cairn, listeners)
 }
 
 /// How serving ended.
@@ -91,7 +91,7 @@ enum Ended {
 }
 
 /// Serves until told to stop, through every restart, and closes the file.
-fn serve(cairn: Cairn, listeners: &[TcpListener]) -> Result<Outcome> {
+fn serve(cairn: Cairn, mut listeners: Vec<TcpListener>) -> Result<Outcome> {
     let config = cairn.config().clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -103,7 +103,7 @@ fn serve(cairn: Cairn, listeners: &[TcpListener]) -> Result<Outcome> {
         let mut told = Told::listen(config.exit_with_stdin)?;
         let (mut cairn, mut first) = (cairn, true);
         loop {
-            let ended = serve_once(&cairn, listeners, &mut told, first).await;
+            let ended = serve_once(&cairn, &mut listeners, &mut told, first).await;
             apart(|| cairn.close())?;
             match ended? {
                 Ended::Asked => return Ok(Outcome::Done),
@@ -136,15 +136,16 @@ fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
 
 async fn serve_once(
     cairn: &Cairn,
-    listeners: &[TcpListener],
+    listeners: &mut Vec<TcpListener>,
     told: &mut Told,
     first: bool,
 ) -> Result<Ended> {
     let config = cairn.config();
-    let listeners: std::io::Result<Vec<TcpListener>> =
+    // Ours stay open for the next round.
+    let clones: std::io::Result<Vec<TcpListener>> =
         listeners.iter().map(TcpListener::try_clone).collect();
-    let listeners = listeners.context("the listeners cannot be used")?;
-    let serving = cairn.serve_all(listeners).map_err(explain_serving)?;
+    let clones = clones.context("the listeners cannot be used")?;
+    let serving = cairn.serve_all(clones).map_err(explain_serving)?;
     let link = serving
         .owner_link(config)
         .await
@@ -163,6 +164,10 @@ async fn serve_once(
         () = cairn.engine().unsafe_to_go_on() => Ended::Unsafe,
         () = cairn.engine().restart_asked() => Ended::Restart,
     };
+    if ended != Ended::Restart {
+        // There is no next round: nobody may connect from here on.
+        listeners.clear();
+    }
     // Stopping blocks, so it has a thread of its own; meanwhile a second signal is heard.
     let (done, stopped) = tokio::sync::oneshot::channel();
     let stopping = std::thread::Builder::new()

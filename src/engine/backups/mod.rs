@@ -113,18 +113,6 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    fn begin(&self, work: BackupWork) -> Result<Slot<'_>> {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.is_some() {
-            return Err(Error::Conflict(
-                "a backup, verification or restore is running; try again when it is done".into(),
-            ));
-        }
-        let stage = BackupStage::Copying { done: 0, total: 0 };
-        *running = Some(Running { work, stage });
-        Ok(Slot(self))
-    }
-
     fn at(&self, stage: BackupStage) {
         if let Some(running) = &mut *self.running.lock().unwrap_or_else(PoisonError::into_inner) {
             running.stage = stage;
@@ -144,11 +132,11 @@ impl Desk {
 }
 
 /// Held while work runs.
-struct Slot<'a>(&'a Desk);
+struct Slot(Engine);
 
-impl Drop for Slot<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
-        *self.0.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.0.desk().running.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
@@ -191,8 +179,12 @@ impl Engine {
     /// [`Error::Denied`], [`Error::Conflict`] while other such work runs or when the copy is not sound.
     pub fn backup(&self, caller: &Caller, cancel: &Cancel) -> Result<Receipt> {
         self.check_alone(caller)?;
+        let _slot = self.begin(BackupWork::Backup)?;
+        self.make_backup(cancel)
+    }
+
+    fn make_backup(&self, cancel: &Cancel) -> Result<Receipt> {
         let desk = self.desk();
-        let _slot = desk.begin(BackupWork::Backup)?;
         let folder = self.backup_folder();
         folder.prepare().map_err(StoreError::from)?;
         folder.sweep();
@@ -220,9 +212,8 @@ impl Engine {
     /// # Errors
     /// As [`Engine::backup`].
     pub fn start_backup(&self, caller: &Caller) -> Result<oneshot::Receiver<Result<Receipt>>> {
-        let caller = caller.clone();
-        self.check_alone(&caller)?;
-        self.apart(move |engine| engine.backup(&caller, &engine.desk().cancel))
+        self.check_alone(caller)?;
+        self.apart(BackupWork::Backup, |engine| engine.make_backup(&engine.desk().cancel))
     }
 
     /// Verifies a backup of the folder again, on a thread of its own.
@@ -236,12 +227,11 @@ impl Engine {
     ) -> Result<oneshot::Receiver<Result<Receipt>>> {
         let path = self.backup_path(caller, name)?;
         let name = name.to_owned();
-        self.apart(move |engine| engine.verify_backup(&name, &path))
+        self.apart(BackupWork::Verify, move |engine| engine.verify_backup(&name, &path))
     }
 
     fn verify_backup(&self, name: &str, path: &Path) -> Result<Receipt> {
         let desk = self.desk();
-        let _slot = desk.begin(BackupWork::Verify)?;
         let folder = self.backup_folder();
         let known = folder.entry(name).ok_or_else(|| missing(name))?;
         let now = self.clock().now_ms();
@@ -305,17 +295,26 @@ impl Engine {
         &self.inner.desk
     }
 
-    /// Runs work on a thread that [`Engine::close`] waits for.
-    fn apart<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Engine) -> Result<T> + Send + 'static,
-    ) -> Result<oneshot::Receiver<Result<T>>> {
-        let mut thread = self.desk().thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if thread.as_ref().is_some_and(|thread| !thread.is_finished()) {
+    /// Takes the one place for such work.
+    fn begin(&self, work: BackupWork) -> Result<Slot> {
+        let mut running = self.desk().running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.is_some() {
             return Err(Error::Conflict(
                 "a backup, verification or restore is running; try again when it is done".into(),
             ));
         }
+        *running = Some(Running { work, stage: BackupStage::Copying { done: 0, total: 0 } });
+        drop(running);
+        Ok(Slot(self.clone()))
+    }
+
+    /// Runs work on a thread that [`Engine::close`] waits for.
+    fn apart<T: Send + 'static>(
+        &self,
+        what: BackupWork,
+        work: impl FnOnce(&Engine) -> Result<T> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T>>> {
+        let slot = self.begin(what)?;
         let (done, outcome) = oneshot::channel();
         let engine = self.clone();
         let running = std::thread::Builder::new().name("backup".into()).spawn(move || {
@@ -323,10 +322,14 @@ impl Engine {
             if let Err(error) = &result {
                 tracing::error!(%error, cause = ?std::error::Error::source(error), "backup work failed");
             }
+            // Who has the answer may ask for the next.
+            drop(slot);
             // Who asked may have gone.
             let _ = done.send(result);
         });
-        *thread = Some(running.map_err(StoreError::from)?);
+        let running = running.map_err(StoreError::from)?;
+        // The one before has given its place back, so it is at its end.
+        *self.desk().thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
         Ok(outcome)
     }
 }

@@ -122,9 +122,8 @@ impl Engine {
     ) -> Result<oneshot::Receiver<Result<Restored>>> {
         let path = self.backup_path(caller, name)?;
         let name = name.to_owned();
-        self.apart(move |engine| {
+        self.apart(BackupWork::Restore, move |engine| {
             let desk = engine.desk();
-            let _slot = desk.begin(BackupWork::Restore)?;
             let archive = engine.untouched(&name, &path)?;
             let restored = restore_over(
                 &archive,
@@ -157,8 +156,7 @@ impl Engine {
         let path = self.backup_path(caller, name)?;
         let name = name.to_owned();
         let caller = caller.clone();
-        self.apart(move |engine| {
-            let _slot = engine.desk().begin(BackupWork::Restore)?;
+        self.apart(BackupWork::Restore, move |engine| {
             let archive = engine.untouched(&name, &path)?;
             engine.bring_back(&caller, &archive, &wanted, &engine.desk().cancel)
         })
