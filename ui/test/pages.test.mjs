@@ -394,7 +394,7 @@ test('many rows scroll smoothly', async () => {
   });
   console.log(`${MANY_ROWS} rows: loaded in ${Date.now() - began} ms, a jump takes ${Math.round(median)} ms`);
   assert.ok((await page.locator('tbody tr').count()) < 120);
-  assert.ok(median < 250, `a jump takes ${median} ms`);
+  assert.ok(median < 500, `a jump takes ${median} ms`);
 });
 
 test('more rows come as one scrolls', async () => {
@@ -637,7 +637,7 @@ test('system: requests, settings with their origins, about; backups say when the
   await accessible('about');
   await picture('about');
   await go('#/backups');
-  await page.getByRole('heading', { name: 'Backups' }).waitFor();
+  await page.getByRole('heading', { name: 'Backups', level: 1 }).waitFor();
   await page.getByText('This server makes no backups itself').or(page.getByRole('button', { name: 'Back up now' })).first().waitFor();
   await accessible('backups');
   await picture('backups');

@@ -13,6 +13,15 @@ import { complain, say } from '../state/notices';
 const text = (of: Backup, ...names: string[]) => names.map((name) => of[name]).find((value): value is string => typeof value === 'string');
 const number = (of: Backup, ...names: string[]) => names.map((name) => of[name]).find((value): value is number => typeof value === 'number');
 
+/** Work that takes long goes on after its answer. */
+const running = (answer: unknown) => Boolean((answer as Partial<Backup> | undefined)?.['running']);
+
+function found(name: string, answer: unknown): string {
+  if (running(answer)) return `${name} is being checked.`;
+  if ((answer as Backup)['sound'] === false) throw new Error(`${name} is damaged. Do not rely on it.`);
+  return `${name} is whole.`;
+}
+
 export function BackupsPage() {
   const list = useLoaded(backups, []);
   const busy = useSignal('');
@@ -24,10 +33,10 @@ export function BackupsPage() {
     busy.value = what;
     try {
       say(done(await work()));
-      await list.again();
     } catch (problem) {
       complain(problem);
     }
+    await list.again();
     busy.value = '';
   };
   return (
@@ -35,7 +44,7 @@ export function BackupsPage() {
       <header class="page-head">
         <div><h1>Backups</h1><p class="hint">A backup is a whole stack file, as it was at one moment, checked before it gets its name.</p></div>
         {!none && !readOnly && (
-          <Button kind="primary" icon="plus" disabled={busy.value !== ''} onClick={() => act('make', makeBackup, () => 'The backup is made and checked.')}>
+          <Button kind="primary" icon="plus" disabled={busy.value !== ''} onClick={() => act('make', makeBackup, (answer) => (running(answer) ? 'The backup is being made. It is listed once it is checked.' : 'The backup is made and checked.'))}>
             {busy.value === 'make' ? 'Making it…' : 'Back up now'}
           </Button>
         )}
@@ -62,10 +71,10 @@ export function BackupsPage() {
                     <td>{made && <Time at={made} />}</td>
                     <td class="figure">{size !== undefined && bytes(size)}</td>
                     <td>{records !== undefined && plural(records, 'record')}</td>
-                    <td>{checked ? <span class="yes"><Time at={checked} /></span> : one['verified'] === true ? <span class="yes">yes</span> : <span class="hint">–</span>}</td>
+                    <td>{one['sound'] === false ? <strong class="off">damaged</strong> : checked ? <span class="yes"><Time at={checked} /></span> : one['verified'] === true ? <span class="yes">yes</span> : <span class="hint">–</span>}</td>
                     <td>
                       <div class="row">
-                        <Button disabled={busy.value !== ''} onClick={() => act(`verify ${one.name}`, () => verifyBackup(one.name), () => `${one.name} is whole.`)}>{busy.value === `verify ${one.name}` ? 'Checking…' : 'Check'}</Button>
+                        <Button disabled={busy.value !== ''} onClick={() => act(`verify ${one.name}`, () => verifyBackup(one.name), (answer) => found(one.name, answer))}>{busy.value === `verify ${one.name}` ? 'Checking…' : 'Check'}</Button>
                         <Button disabled={busy.value !== ''} onClick={() => act(`get ${one.name}`, async () => download(one.name, 'application/octet-stream', [await backupBytes(one.name)]), () => `${one.name} is downloaded.`)}>Download</Button>
                         {!readOnly && <Button disabled={busy.value !== ''} onClick={() => (restoring.value = one)}>Restore</Button>}
                         {!readOnly && <Button kind="quiet" icon="trash" aria-label={`Delete ${one.name}`} onClick={() => (removing.value = one)} />}
@@ -90,10 +99,9 @@ export function BackupsPage() {
       {restoring.value && (
         <Confirm title={`Go back to ${restoring.value.name}?`} label="Restore" onClose={() => (restoring.value = null)} onYes={async () => {
           if (restoring.value) await restoreBackup(restoring.value.name);
-          say('The backup is restored.');
-          await list.again();
+          say('The backup takes the place of the file. The server opens it again.');
         }}>
-          <p>The backup is checked, then takes the place of the file. What was written after it is not in it.</p>
+          <p>The backup is checked, then takes the place of the file, and the server opens it again. What was written after it is not in it; the tokens of then apply.</p>
         </Confirm>
       )}
     </div>

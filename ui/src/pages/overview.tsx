@@ -92,7 +92,7 @@ export function OverviewPage() {
   const every = figures.data.value?.everySeconds ?? 10;
   // The last one is not over yet.
   const last = samples.at(-2) ?? samples.at(-1);
-  const verified = saved.data.value?.map((one) => one['verifiedAt'] ?? one['createdAt']).filter((at): at is string => typeof at === 'string').sort().at(-1);
+  const verified = saved.data.value?.filter((one) => one['sound'] !== false).map((one) => one['verifiedAt']).filter((at): at is string => typeof at === 'string').sort().at(-1);
   return (
     <div class="page">
       <header class="page-head">
@@ -119,7 +119,7 @@ export function OverviewPage() {
           <Tile name="Files" value={count(numbers.files)} note={bytes(numbers.fileBytes)} />
           <Tile name="Database" value={bytes(numbers.databaseBytes)} note={`${bytes(numbers.freeBytes)} free inside`} />
           {numbers.memoryBytes !== undefined && <Tile name="Memory" value={bytes(numbers.memoryBytes)} note={plural(numbers.tokens, 'token')} />}
-          {saved.data.value && <Tile name="Last backup" value={verified ? <Time at={verified} /> : 'none'} note={plural(saved.data.value.length, 'backup')} />}
+          {saved.data.value && <Tile name="Last verified backup" value={verified ? <Time at={verified} /> : 'none'} note={plural(saved.data.value.length, 'backup')} />}
         </dl>
       )}
       {samples.length > 0 && last && (
