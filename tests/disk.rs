@@ -12,8 +12,6 @@
 mod common;
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::process::{Command, Output};
 
 use common::{OWNER_TOKEN, Setup, id};
@@ -102,12 +100,7 @@ fn answer_of(server: &common::Server, body: &serde_json::Value) -> String {
     let call = common::call("POST", "/records")
         .header("Authorization", &format!("Bearer {OWNER_TOKEN}"))
         .json(body);
-    let mut answer = Vec::new();
-    if let Ok(mut stream) = TcpStream::connect(server.address)
-        && stream.write_all(&call.to_bytes(server.address)).is_ok()
-    {
-        let _ = stream.read_to_end(&mut answer);
-    }
+    let answer = server.raw_if_any(&call.to_bytes(server.address));
     String::from_utf8_lossy(&answer).into_owned()
 }
 
