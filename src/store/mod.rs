@@ -25,7 +25,9 @@ mod find;
 mod grant;
 mod halt;
 mod idempotency;
+mod image_variant;
 mod lock;
+mod mail_link;
 mod maintain;
 mod meta;
 mod mfa_challenge;
@@ -59,6 +61,7 @@ pub use find::{
 };
 pub use grant::{Given, GrantRow};
 pub use idempotency::AnswerRow;
+pub use mail_link::{LinkPurpose, MailLinkRow};
 pub use maintain::{Counts, TypeSize, Verification};
 pub use mfa_challenge::ChallengeRow;
 pub use name::NameId;
