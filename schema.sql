@@ -308,21 +308,6 @@ CREATE TABLE verified_login (
     at      INTEGER NOT NULL
 ) STRICT;
 
--- Smaller or otherwise changed copies of images: made when asked for, gone with what they were made from.
-CREATE TABLE image_variant (
-    id         INTEGER PRIMARY KEY,
-    source     INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
-    -- What was done, in the one spelling of schema/image_transform.rs.
-    transform  TEXT    NOT NULL,
-    media_type TEXT    NOT NULL,
-    size       INTEGER NOT NULL,
-    bytes      BLOB    NOT NULL,
-    UNIQUE (source, transform)
-) STRICT;
-
--- Their sum, without looking at the images.
-CREATE INDEX image_variant_size ON image_variant (size);
-
 -- Sizes for the planner, as of a large file, so that every file gets the same plans from its first record on: without them
 -- SQLite takes "of this type" to be as selective as a value of an indexed field. Field indexes have no line on purpose.
 ANALYZE sqlite_schema;

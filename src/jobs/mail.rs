@@ -9,7 +9,9 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "mail")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -22,6 +24,7 @@ pub const TRIES: u32 = 3;
 /// Between two tries; tests make it short.
 const PAUSE: Duration = Duration::from_secs(20);
 /// One conversation with a mail server.
+#[cfg(feature = "mail")]
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A letter, addressed.

@@ -168,7 +168,6 @@ impl Unit<'_> {
 
     /// Takes the name from a blob: it is gone for readers; its pieces await the sweep.
     pub fn unname_blob(&mut self, blob: i64) -> Result<UploadId> {
-        self.remove_image_variants(blob)?;
         self.prepare("UPDATE blob SET hash = NULL WHERE id = ?1")?.execute([blob])?;
         Ok(UploadId(blob))
     }

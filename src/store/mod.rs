@@ -25,7 +25,6 @@ mod find;
 mod grant;
 mod halt;
 mod idempotency;
-mod image_variant;
 mod lock;
 mod mail_link;
 mod maintain;

@@ -1,4 +1,4 @@
--- Format 2: links by mail, verified addresses, variants of images.
+-- Format 2: links by mail, verified addresses.
 
 -- Links sent by mail, each good for one use; only the SHA-256 of what is in the mail is kept.
 CREATE TABLE mail_link (
@@ -23,18 +23,3 @@ CREATE TABLE verified_login (
     account INTEGER PRIMARY KEY REFERENCES account (rid) ON DELETE CASCADE,
     at      INTEGER NOT NULL
 ) STRICT;
-
--- Smaller or otherwise changed copies of images: made when asked for, gone with what they were made from.
-CREATE TABLE image_variant (
-    id         INTEGER PRIMARY KEY,
-    source     INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
-    -- What was done, in the one spelling of schema/image_transform.rs.
-    transform  TEXT    NOT NULL,
-    media_type TEXT    NOT NULL,
-    size       INTEGER NOT NULL,
-    bytes      BLOB    NOT NULL,
-    UNIQUE (source, transform)
-) STRICT;
-
--- Their sum, without looking at the images.
-CREATE INDEX image_variant_size ON image_variant (size);
