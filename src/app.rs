@@ -176,7 +176,7 @@ impl Cairn {
         };
         let (auth, live) = self.faces(&url, &Settings::default())?;
         let routes = self.routes(&auth, live.as_ref(), &url, true)?;
-        Ok(openapi::document(&routes, openapi::Part::All, &url))
+        Ok(openapi::document(&openapi::described(&routes), openapi::Part::All, &url))
     }
 
     /// Every address. The landing page gives way to the folder of `--public`.

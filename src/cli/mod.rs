@@ -76,29 +76,33 @@ fn command() -> Command {
         )
         .subcommand_required(true)
         .subcommand(serve::command())
-        .subcommand(init::InitArgs::augment_args(
-            Command::new("init").about("Make a stack file and its owner"),
-        ))
+        .subcommand(of::<init::InitArgs>("init", "Make a stack file and its owner"))
         .subcommand(token::command())
         .subcommand(types::command())
-        .subcommand(import::ImportArgs::augment_args(
-            Command::new("import").about("Bring in NDJSON, JSON, CSV, a folder of files or an export").after_help(
+        .subcommand(
+            of::<import::ImportArgs>("import", "Bring in NDJSON, JSON, CSV, a folder of files or an export").after_help(
                 "Rows that do not fit are rejected, the others kept; any rejected row makes the exit code 1. The same command \
                  again after an interruption goes on where it stopped.",
             ),
+        )
+        .subcommand(of::<export::ExportArgs>(
+            "export",
+            "Write everything as NDJSON that `cairn import` reads",
         ))
-        .subcommand(export::ExportArgs::augment_args(
-            Command::new("export").about("Write everything as NDJSON that `cairn import` reads"),
+        .subcommand(of::<verify::VerifyArgs>(
+            "verify",
+            "Check pages, references, histories and every blob of a file",
         ))
-        .subcommand(verify::VerifyArgs::augment_args(
-            Command::new("verify").about("Check pages, references, histories and every blob of a file"),
+        .subcommand(of::<openapi::OpenApiArgs>("openapi", "Print the OpenAPI document"))
+        .subcommand(of::<doctor::DoctorArgs>(
+            "doctor",
+            "Say what is in a file and what deserves a look",
         ))
-        .subcommand(openapi::OpenApiArgs::augment_args(
-            Command::new("openapi").about("Print the OpenAPI document"),
-        ))
-        .subcommand(doctor::DoctorArgs::augment_args(
-            Command::new("doctor").about("Say what is in a file and what deserves a look"),
-        ))
+}
+
+/// A command with these arguments. They come first: clap takes the comment of a flattened part for what the command does.
+fn of<A: Args>(name: &'static str, about: &'static str) -> Command {
+    A::augment_args(Command::new(name)).about(about)
 }
 
 fn dispatch(arguments: Vec<std::ffi::OsString>) -> Result<Outcome> {

@@ -23,7 +23,7 @@ pub use caller::{ACCOUNT_DID, Account, Caller, Role};
 pub use commands::accounts;
 pub use commands::stored_files;
 pub use commands::{
-    Collected, ExactRecord, Exported, FUNCTIONS_MAX, ImportRecord, NewRecord, NewToken,
+    Collected, ExactRecord, ExactType, Exported, FUNCTIONS_MAX, ImportRecord, NewRecord, NewToken,
     NewTypeInput, StoredFile, Upload, UploadInput, Uploaded,
 };
 pub use error::{Error, Kind, Result};
@@ -34,6 +34,7 @@ pub use query::tree;
 pub use query::watch::{Followed, Watch, Watched, value_key};
 pub use query::{PAGE_BYTES, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
 pub use record::{AsOf, CONFIG_ID, RULES_ID, Record, Snapshot};
+pub(crate) use rows::is_live;
 pub use rows::{
     Idempotency, MutateError, Mutated, Outcome, Row, RowOp, RowResult, Status, USERS, Verb,
 };

@@ -348,6 +348,7 @@ struct Member {
 
 struct Pump {
     engine: Engine,
+    /// The newest unit that every group has looked at.
     last_tx: i64,
     jobs: Sender<Job>,
     pending: Arc<AtomicUsize>,
@@ -476,24 +477,22 @@ impl Pump {
 
     fn commit(&mut self, last_tx: i64, changes: Vec<Followed>) {
         self.pending.fetch_sub(changes.len(), Ordering::AcqRel);
-        self.last_tx = self.last_tx.max(last_tx);
         if self.overflow.swap(false, Ordering::AcqRel) {
             let all: Vec<GroupId> = self.groups.keys().copied().collect();
             for id in all {
                 self.mark(id, last_tx);
             }
         }
-        if self.groups.is_empty() {
-            return;
-        }
         // Unit by unit, so that each is one difference.
-        let mut rest = changes;
+        let mut rest = if self.groups.is_empty() { Vec::new() } else { changes };
         while let Some(tx) = rest.first().map(|change| change.tx) {
             let later = rest.iter().position(|change| change.tx != tx).unwrap_or(rest.len());
             let tail = rest.split_off(later);
             self.unit(tx, Arc::new(rest));
+            self.last_tx = self.last_tx.max(tx);
             rest = tail;
         }
+        self.last_tx = self.last_tx.max(last_tx);
     }
 
     fn unit(&mut self, tx: i64, changes: Arc<Vec<Followed>>) {

@@ -131,6 +131,8 @@ pub(crate) struct Shared {
     names: name::Names,
     rights: grant::Rights,
     types: RwLock<Arc<Types>>,
+    /// The unit that last changed them; changed under their lock.
+    types_tx: AtomicI64,
     last_tx: AtomicI64,
     clock: Clock,
     halt: halt::Halt,
@@ -170,6 +172,7 @@ impl Store {
             names: name::Names::default(),
             rights: grant::Rights::default(),
             types: RwLock::new(Arc::new(types)),
+            types_tx: AtomicI64::new(0),
             last_tx: AtomicI64::new(last_tx),
             clock: options.clock.clone(),
             halt: halt::Halt::default(),
@@ -319,11 +322,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.inner
-            .writer
-            .submit(false, postbox::Postbox::own(), work)?
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+        self.submit(false, work).await
     }
 
     /// As [`Store::write`], for units whose later steps may fail after earlier ones wrote.
@@ -335,9 +334,21 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        self.submit(true, work).await
+    }
+
+    async fn submit<T, E>(
+        &self,
+        several_steps: bool,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         self.inner
             .writer
-            .submit(true, postbox::Postbox::own(), work)?
+            .submit(several_steps, postbox::Postbox::own(), work)?
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }

@@ -171,6 +171,8 @@ pub struct NewType {
     pub search: bool,
     /// Configuration of the collection, stored when the collection is new.
     pub collection_config: Option<String>,
+    /// Milliseconds; now when absent.
+    pub created_at: Option<i64>,
 }
 
 impl View<'_> {
@@ -263,7 +265,7 @@ impl Unit<'_> {
                 (id, new.collection_config)
             }
         };
-        let at = self.at;
+        let at = new.created_at.unwrap_or(self.at);
         let row_id = self
             .prepare(
                 "INSERT INTO type (collection, version, name, schema, schema_hash, migrates_from, search, created_at)

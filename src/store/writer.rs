@@ -513,7 +513,9 @@ impl Loop {
     fn publish(&self, batch: Batch) {
         self.signals.committed.store(true, Ordering::Relaxed);
         if let Some(types) = batch.types {
-            *self.shared.types.write().expect("no holder of this lock panics") = types;
+            let mut current = self.shared.types.write().expect("no holder of this lock panics");
+            *current = types;
+            self.shared.types_tx.store(batch.last_tx, Ordering::Release);
         }
         self.shared.names.publish(batch.names);
         self.shared.rights.settle();

@@ -35,6 +35,32 @@ pub(crate) fn actor(unit: &mut Unit<'_>, caller: &Caller) -> Result<Actor> {
     Ok(Actor { subject, via })
 }
 
+/// A row at its beginning: version 1, made now by `actor`, with content and nothing else.
+pub(crate) fn new_row(
+    unit: &Unit<'_>,
+    (rid, type_id): (i64, i64),
+    actor: Actor,
+    content: String,
+) -> RecordRow {
+    RecordRow {
+        rid,
+        type_id,
+        version: 1,
+        tx: unit.tx(),
+        created_at: unit.at(),
+        updated_at: unit.at(),
+        deleted_at: None,
+        subject: actor.subject,
+        principal: actor.via,
+        app: None,
+        parent: None,
+        alias: None,
+        permissions: None,
+        associations: None,
+        content,
+    }
+}
+
 /// A new record, ready to be stored: `content` is the row's content parsed, `text` its words.
 pub(crate) struct Fresh<'a> {
     pub(crate) info: &'a TypeInfo,

@@ -14,7 +14,7 @@ mod import;
 mod migrate;
 mod permissions;
 mod restore;
-mod rules;
+pub(crate) mod rules;
 pub(super) mod special;
 pub mod stored_files;
 mod tokens;
@@ -27,7 +27,7 @@ pub use functions::FUNCTIONS_MAX;
 pub use import::{ExactRecord, Exported, ImportRecord};
 pub use tokens::NewToken;
 pub(super) use tokens::TokenCache;
-pub use types::NewTypeInput;
+pub use types::{ExactType, NewTypeInput};
 
 pub(super) use create::{check_unique_fields, create_checked};
 pub(super) use delete::delete;

@@ -32,6 +32,11 @@ fn record(view: &View<'_>) -> Result<Option<RecordRow>> {
     }
 }
 
+/// The unit that last changed the rules as this snapshot has them; `None` where no record of them was ever made.
+pub(crate) fn rules_tx(view: &View<'_>) -> Result<Option<i64>> {
+    Ok(record(view)?.map(|row| row.tx))
+}
+
 /// The document of a record's content.
 fn document_of(content: &Map<String, Value>) -> Result<Rules> {
     let document = content.get(DOCUMENT).unwrap_or(&Value::Null);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::engine::error::{Error, Result};
+use crate::engine::rows::LIVE_CONFIG;
 use crate::engine::{Caller, Engine, Inner};
 use crate::schema::{Schema, TypeId};
 use crate::store::{NewType, TypeInfo, Unit};
@@ -40,6 +41,26 @@ impl Engine {
         let checked = Checked::new(input)?;
         self.store().write_several(move |unit| register(&inner, unit, checked)).await
     }
+
+    /// Registers a type as it was in another file. One that is there already keeps what only it has.
+    pub async fn import_type(
+        &self,
+        input: NewTypeInput,
+        exact: ExactType,
+    ) -> Result<Arc<TypeInfo>> {
+        let inner = Arc::clone(&self.inner);
+        let checked = Checked { exact, ..Checked::new(input)? };
+        self.store().write_several(move |unit| register(&inner, unit, checked)).await
+    }
+}
+
+/// What only a copy of a type has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExactType {
+    /// Milliseconds; now when absent.
+    pub created_at: Option<i64>,
+    /// Its collection was made through live, whose rules govern it.
+    pub open: bool,
 }
 
 /// A type whose own text is in order.
@@ -51,6 +72,7 @@ pub(crate) struct Checked {
     schema_hash: String,
     migrates_from: Option<String>,
     search: Option<bool>,
+    exact: ExactType,
 }
 
 impl Checked {
@@ -78,6 +100,7 @@ impl Checked {
             schema_text,
             migrates_from: input.migrates_from,
             search: input.search,
+            exact: ExactType::default(),
         })
     }
 }
@@ -105,7 +128,8 @@ pub(crate) fn register(inner: &Inner, unit: &mut Unit<'_>, new: Checked) -> Resu
             schema_hash: new.schema_hash,
             migrates_from: new.migrates_from,
             search: new.search.unwrap_or(true),
-            collection_config: None,
+            collection_config: new.exact.open.then(|| LIVE_CONFIG.into()),
+            created_at: new.exact.created_at,
         })?;
         inner.rights_changed();
         return Ok(made);

@@ -10,12 +10,14 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::run::{RootValue, Run, Shown, Source, TreeAnswer, profile, run, run_as_of};
 use super::tree::Root;
 use crate::engine::commands::commit::parsed;
+use crate::engine::commands::rules::rules_tx;
 use crate::engine::error::Result;
 use crate::engine::rows::{ACCOUNT_PREFIX, USER_FAMILY, family_of, row_id};
 use crate::engine::{Caller, Engine};
@@ -44,6 +46,18 @@ struct Image {
 }
 
 impl Image {
+    /// What filters see of it; `id` is the one applications know.
+    fn view<'r>(&'r self, id: &'r str) -> RecordView<'r> {
+        RecordView {
+            content: &self.content,
+            rid: self.row.rid,
+            id,
+            created_at: self.row.created_at,
+            updated_at: self.row.updated_at,
+            subject: None,
+        }
+    }
+
     /// A deleted record is not there.
     fn of(row: Option<&Arc<RecordRow>>) -> Option<Self> {
         let row = row.filter(|row| row.deleted_at.is_none())?;
@@ -143,14 +157,7 @@ impl Watch {
 
     fn matches(&self, image: &Image) -> bool {
         let id = row_id(&image.row);
-        let holds = self.condition.matches(&RecordView {
-            content: &image.content,
-            rid: image.row.rid,
-            id: &id,
-            created_at: image.row.created_at,
-            updated_at: image.row.updated_at,
-            subject: None,
-        });
+        let holds = self.condition.matches(&image.view(&id));
         holds && self.search.as_ref().is_none_or(|search| search.matches_content(&image.content))
     }
 
@@ -171,14 +178,7 @@ impl Watch {
         }
         let image = change.after.as_ref().filter(|image| self.matches(image))?;
         let id = row_id(&image.row);
-        let record = RecordView {
-            content: &image.content,
-            rid: image.row.rid,
-            id: &id,
-            created_at: image.row.created_at,
-            updated_at: image.row.updated_at,
-            subject: None,
-        };
+        let record = image.view(&id);
         let hidden = |name: &str| {
             self.fields.hidden.iter().any(|hidden| hidden == name)
                 || self
@@ -266,7 +266,36 @@ impl Engine {
 
     /// Runs roots on the calling thread: for threads that may wait.
     pub fn run_tree_here(&self, caller: &Caller, roots: &[Root]) -> Result<TreeAnswer> {
-        self.inner.store.read_slowly(|view| run(&self.inner, view, caller, roots))
+        self.read_settled(|view| run(&self.inner, view, caller, roots))
+    }
+
+    /// Reads with the types and rules that the snapshot itself holds: what a live query tells for a unit must be what that unit
+    /// shows, though both are put into force a moment after their commit.
+    fn read_settled<T>(&self, read: impl Fn(&View<'_>) -> Result<T>) -> Result<T> {
+        /// The writer may be put aside between the two by a busy machine. After a second what is in force will do.
+        const LOOKS_MAX: usize = 1_000;
+        const PAUSE: Duration = Duration::from_millis(1);
+        let inner = &self.inner;
+        for _ in 0..LOOKS_MAX {
+            let answer = inner.store.read_slowly(|view| -> Result<_> {
+                let stamp = || -> Result<_> {
+                    let (types, rules) = (view.types_tx()?, inner.rules_tx());
+                    let is_held = rules_tx(view)?.is_none_or(|held| held == rules);
+                    Ok(types.filter(|_| is_held).map(|types| (types, rules)))
+                };
+                let before = stamp()?;
+                if before.is_none() {
+                    return Ok(None);
+                }
+                let answer = read(view);
+                Ok((stamp()? == before).then_some(answer))
+            })?;
+            match answer {
+                Some(answer) => return answer,
+                None => std::thread::park_timeout(PAUSE),
+            }
+        }
+        inner.store.read_slowly(read)
     }
 
     /// What roots showed after an earlier unit, beside what they show now; `None` where the past cannot be told.
@@ -277,7 +306,7 @@ impl Engine {
         since: i64,
     ) -> Result<(Option<Vec<RootValue>>, TreeAnswer)> {
         let inner = &self.inner;
-        inner.store.read_slowly(|view| {
+        self.read_settled(|view| {
             let now = run(inner, view, caller, roots)?;
             let simple = roots
                 .iter()

@@ -262,6 +262,7 @@ fn type_for(
         migrates_from: None,
         search: true,
         collection_config: Some(LIVE_CONFIG.into()),
+        created_at: None,
     })?;
     Ok(Some(made))
 }
@@ -277,23 +278,9 @@ fn create(inner: &Inner, unit: &mut Unit<'_>, caller: &Caller, op: &RowOp) -> Re
         },
     };
     let actor = commit::actor(unit, caller)?;
-    let mut row = RecordRow {
-        rid: rid.as_i64(),
-        type_id: known.as_ref().map_or(0, |info| info.row_id),
-        version: 1,
-        tx: unit.tx(),
-        created_at: unit.at(),
-        updated_at: unit.at(),
-        deleted_at: None,
-        subject: actor.subject,
-        principal: actor.via,
-        app: None,
-        parent: None,
-        alias,
-        permissions: None,
-        associations: None,
-        content: json::minify(&Value::Object(op.data.clone())),
-    };
+    let ids = (rid.as_i64(), known.as_ref().map_or(0, |info| info.row_id));
+    let content = json::minify(&Value::Object(op.data.clone()));
+    let mut row = RecordRow { alias, ..commit::new_row(unit, ids, actor, content) };
     Access::new(inner, unit, caller).check_new_row(
         family_of(&op.entity),
         known.as_deref(),
