@@ -18,6 +18,7 @@ use http::{Method, StatusCode, header};
 
 use crate::auth::access_token::{ACCESS_TOKEN_S, AccessTokens};
 use crate::auth::accounts::{AccountSettings, Accounts, SignUpPolicy};
+use crate::auth::letters::{Letter, LinkPage, Post};
 use crate::auth::password_pool::PasswordPool;
 use crate::auth::{Auth, ascii_origin};
 use crate::config::{self, Config, Origin};
@@ -34,6 +35,7 @@ use crate::faces::live::streams::{StreamTimes, Streams};
 use crate::faces::stack::{self, StackFace};
 use crate::faces::{Envelopes, Health, health_routes};
 use crate::jobs::Housekeeper;
+use crate::jobs::mail::{Mail, MailError, Mailer, Outlet};
 use crate::live::Hub;
 use crate::live::presence::Presence;
 use crate::live::statistics::Statistics;
@@ -58,6 +60,8 @@ pub enum StartError {
     Io(#[from] std::io::Error),
     #[error("{0} cannot be served as the public folder: {1}")]
     Public(String, std::io::Error),
+    #[error("mail cannot be sent: {0}")]
+    Mail(#[from] MailError),
     #[error("{0} is no address that clients can be told")]
     BaseUrl(String),
 }
@@ -324,6 +328,32 @@ fn advice(config: &Config) -> Vec<String> {
     advice
 }
 
+/// The way out for letters, where mail is configured. A folder wins: whoever develops wants to send nothing.
+fn mailer(config: &Config) -> Result<Option<Mailer>, MailError> {
+    /// In a folder it does not matter who sends.
+    const NOBODY: &str = "Cairn <cairn@localhost>";
+    let from = config.mail_from.as_deref();
+    match (&config.mail_dir, &config.smtp_url) {
+        (Some(folder), _) => {
+            Mailer::start(Outlet::Folder(folder.clone()), from.unwrap_or(NOBODY)).map(Some)
+        }
+        (None, Some(url)) => {
+            let from = from.ok_or(MailError::From)?;
+            Mailer::start(Outlet::Smtp(url.reveal().to_owned()), from).map(Some)
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+struct Letters(Mailer);
+
+impl Post for Letters {
+    fn send(&self, letter: Letter) -> bool {
+        let Letter { to, subject, text } = letter;
+        self.0.post(Mail { to, subject, text })
+    }
+}
+
 /// The live face, with the threads it needs.
 struct Live {
     face: Arc<LiveFace>,
@@ -348,7 +378,12 @@ impl Live {
             },
             ..AccountSettings::default()
         };
-        let accounts = Accounts::new(engine.clone(), Arc::clone(&passwords), tokens, settings);
+        let mut accounts = Accounts::new(engine.clone(), Arc::clone(&passwords), tokens, settings);
+        if let Some(mailer) = mailer(config)? {
+            let page = config.mail_page.as_ref().map(|page| page.as_str().to_owned());
+            accounts = accounts.with_mail(Arc::new(Letters(mailer)), LinkPage(page));
+        }
+        let statistics = Arc::new(Statistics::new(engine.clock().clone()));
         let face = LiveFace {
             engine: engine.clone(),
             accounts: Arc::new(accounts),
@@ -356,8 +391,8 @@ impl Live {
             rate: net.rate.clone(),
             app_id: config.app_id.as_ref().map(|id| id.0.clone()),
             public_url: config.base_url.as_ref().map(|url| url.as_str().to_owned()),
-            hub: Hub::start(engine.clone())?,
-            statistics: Arc::new(Statistics::new(engine.clock().clone())),
+            hub: Hub::counting(engine.clone(), Arc::clone(&statistics))?,
+            statistics,
             limits: QueryLimits::default(),
             started_ms: engine.clock().now_ms(),
             dial: OnceLock::new(),
@@ -537,7 +572,10 @@ fn net_settings(config: &Config, engine: &Engine) -> Settings {
 /// Settings that were given and that this program has no use for.
 pub fn idle_settings(config: &Config) -> Vec<&'static str> {
     let live = config.faces.0.iter().any(|face| face == "live");
-    let of_live = ["signup", "anonymous", "app_id"].into_iter().filter(|_| !live);
+    let of_live =
+        ["signup", "smtp_url", "mail_dir", "mail_from", "mail_page", "anonymous", "app_id"]
+            .into_iter()
+            .filter(|_| !live);
     ["app"]
         .into_iter()
         .chain(of_live)

@@ -194,6 +194,16 @@ settings! {
     /// Who may make an account: `open`, `invite` or `closed`. Without it: `open` while every address and the base URL are
     /// loopback, `invite` otherwise.
     signup: Option<Signup> = None, Quiet, &[];
+    /// The mail server that links are sent through: `smtps://user:password@mail.example.com`. Without it and `mail_dir` what
+    /// needs mail answers that it is not configured.
+    smtp_url: Option<Secret> = None, Secret, &[];
+    /// Writes letters into this folder in place of sending them: for development.
+    mail_dir: Option<PathBuf> = None, Quiet, &[];
+    /// The sender of letters, `Cairn <cairn@example.com>`.
+    mail_from: Option<String> = None, Quiet, &[];
+    /// Page of an application that mailed links lead to; `#purpose=…&token=…` is added. Without it letters show a code to
+    /// enter.
+    mail_page: Option<BaseUrl> = None, Quiet, &[];
     /// What an anonymous caller may do on the live face: `none`, `read` or `full`. Anything but `none` is for development.
     anonymous: Anonymous = Anonymous::None, Quiet, &[];
     /// The one application id that `/v1/apps/{appId}` serves. Without it any id is served.

@@ -137,7 +137,7 @@ pub fn document(routes: &[Described], part: Part<'_>, base_url: &str) -> Value {
             Part::All => true,
             Part::Face(face) => route.face == face || route.face == "cairn",
         };
-        if !wanted {
+        if !wanted || route.doc.unlisted {
             continue;
         }
         let (path, parameters) = address(route.address);

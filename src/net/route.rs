@@ -39,6 +39,8 @@ pub struct Param {
 #[derive(Clone, Debug, Default)]
 pub struct Doc {
     pub summary: &'static str,
+    /// No document lists it.
+    pub unlisted: bool,
     pub params: Vec<Param>,
     /// Media type and schema of the request body.
     pub body: Option<(&'static str, Value)>,
@@ -121,6 +123,13 @@ impl Route {
     #[must_use]
     pub fn summary(mut self, text: &'static str) -> Self {
         self.doc_mut().summary = text;
+        self
+    }
+
+    /// Keeps it out of the documents.
+    #[must_use]
+    pub fn unlisted(mut self) -> Self {
+        self.doc_mut().unlisted = true;
         self
     }
 

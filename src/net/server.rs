@@ -497,7 +497,7 @@ impl Shared {
             if let Found::WrongMethod(allow) = found {
                 reply.headers.insert(ALLOW, allow);
             }
-            self.door.preflight(visitor, &mut reply.headers);
+            Door::preflight(&mut reply.headers);
             return (reply, None);
         }
         if !self.door.origin_allowed(&parts, visitor) {

@@ -29,6 +29,7 @@ mod grant;
 mod halt;
 mod idempotency;
 mod lock;
+mod mail_link;
 mod maintain;
 mod meta;
 mod mfa_challenge;
@@ -68,6 +69,7 @@ pub use find::{
 };
 pub use grant::{Given, GrantRow};
 pub use idempotency::AnswerRow;
+pub use mail_link::{LinkPurpose, MailLinkRow};
 pub use maintain::{Counts, TypeSize, Verification};
 pub use mfa_challenge::ChallengeRow;
 pub use name::NameId;

@@ -12,7 +12,7 @@ use super::{Durability, Options, filter, migrate};
 /// "CARN": marks a SQLite file as ours.
 pub const APPLICATION_ID: i32 = 0x4341_524E;
 /// The format this program writes.
-pub const FORMAT: i32 = 1;
+pub const FORMAT: i32 = 2;
 /// The complete schema of [`FORMAT`].
 pub const SCHEMA: &str = include_str!("../../schema.sql");
 

@@ -20,7 +20,7 @@ use crate::engine::commands::commit::parsed;
 use crate::engine::error::{Error, Result};
 use crate::engine::links::stored_associations;
 use crate::engine::record::{AsOf, shown_id};
-use crate::engine::rows::{USER_FAMILY, USERS, entity_of, family_of, row_id};
+use crate::engine::rows::{USER_FAMILY, USERS, entity_of, family_of, is_account, row_id};
 use crate::engine::{Caller, Engine, Inner};
 use crate::schema::filter::{self, Filter, Operand, RecordView, Test};
 use crate::schema::filter_form::field_of;
@@ -409,7 +409,7 @@ impl<'a> Run<'a> {
         let types = self.view.types();
         let family = types.by_row(row.type_id).map(|info| info.base.clone()).unwrap_or_default();
         if family == USER_FAMILY {
-            profile(&row, &mut content);
+            profile(&row, &source.fields, &mut content);
         }
         Ok(Item { row, family, content, expanded: Vec::new() })
     }
@@ -734,10 +734,25 @@ impl Item {
     }
 }
 
-/// The profile that others see of an account.
-pub(crate) fn profile(row: &RecordRow, content: &mut Map<String, Value>) {
+/// The profile that others see of an account: every field of it, but those that `rules` hide. Plain records that an
+/// administrator put beside the accounts are shown as they are.
+pub(crate) fn profile(row: &RecordRow, rules: &FieldDecision, content: &mut Map<String, Value>) {
+    if !is_account(row) {
+        return;
+    }
     content.shift_remove("claims");
-    content.insert("createdAt".into(), Value::String(time::format_ms(row.created_at)));
+    let empty = [
+        ("displayName", Value::Null),
+        ("avatarUrl", Value::Null),
+        ("metadata", Value::Object(Map::new())),
+        ("createdAt", Value::String(time::format_ms(row.created_at))),
+    ];
+    for (field, value) in empty {
+        let hides = |name: &String| *name == field;
+        if !rules.hidden.iter().any(hides) && !rules.by_row.iter().any(|(name, _)| hides(name)) {
+            content.entry(field).or_insert(value);
+        }
+    }
 }
 
 /// Replaces tests of fields that some rows hide: where hidden, the field counts as missing.

@@ -19,12 +19,13 @@ use super::tree::Root;
 use crate::engine::commands::commit::parsed;
 use crate::engine::commands::rules::rules_tx;
 use crate::engine::error::Result;
-use crate::engine::rows::{USER_FAMILY, family_of, row_id};
+use crate::engine::rows::{ACCOUNT_PREFIX, USER_FAMILY, family_of, row_id};
 use crate::engine::{Caller, Engine};
 use crate::schema::filter::{Filter, Operand, RecordView, Test};
 use crate::schema::rules::FieldDecision;
 use crate::schema::words::Search;
 use crate::store::{Committed, Event, Op, RecordRow, Types, View};
+use crate::util::id::RecordId;
 use crate::util::json;
 
 /// A change of one record, with its contents parsed once for everybody who looks at it.
@@ -190,7 +191,7 @@ impl Watch {
         fields.insert("id".to_owned(), Value::String(id.clone()));
         let mut content = (*image.content).clone();
         if self.family == USER_FAMILY {
-            profile(&image.row, &mut content);
+            profile(&image.row, &self.fields, &mut content);
         }
         match &self.select {
             Some(names) => {
@@ -314,6 +315,7 @@ impl Engine {
             let mut tellable = simple
                 && (0..=now.tx).contains(&since)
                 && inner.rules_tx() <= since
+                && account_tx(view, caller)? <= since
                 && !view.purged_since(since)?;
             for root in roots {
                 let source = ruled.source(&root.entity, &root.node)?;
@@ -351,6 +353,14 @@ impl Engine {
             listener(committed.last_tx, followed);
         });
     }
+}
+
+/// The unit that last changed the caller's account: what it saw before, under another role perhaps, cannot be told.
+fn account_tx(view: &View<'_>, caller: &Caller) -> Result<i64> {
+    let Some(account) = caller.account() else { return Ok(0) };
+    let rid = account.user_id.strip_prefix(ACCOUNT_PREFIX).and_then(RecordId::parse);
+    let row = rid.map(|rid| view.record(rid.as_i64())).transpose()?.flatten();
+    Ok(row.map_or(0, |row| row.tx))
 }
 
 /// A change as its collection sees it; one that moved a record to another collection is two.
