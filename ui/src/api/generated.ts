@@ -5,6 +5,12 @@ export type JsonObject = { [key: string]: Json };
 
 /** What an operation takes. */
 export interface Bodies {
+  "backups.restore": {
+    asOf?: number | string;
+    endSessions?: boolean;
+    record?: string;
+    type?: string;
+  };
   "owner_link.exchange": {
     secret: string;
   };
@@ -39,7 +45,17 @@ export interface Bodies {
     internal?: boolean;
     description?: string;
   };
+  "live.admin.invite": {
+    email: string;
+    role?: string;
+  };
   "live.admin.rules.set": JsonObject;
+  "live.auth.forgot_password": {
+    email: string;
+  };
+  "live.auth.magic_link": {
+    email: string;
+  };
   "live.auth.mfa.confirm": {
     code: string;
   };
@@ -58,6 +74,12 @@ export interface Bodies {
   "live.auth.refresh": {
     refreshToken: string;
   };
+  "live.auth.reset_password": {
+    token: string;
+    newPassword: string;
+    new_password?: string;
+    password?: string;
+  };
   "live.auth.signin": {
     email: string;
     password: string;
@@ -68,6 +90,10 @@ export interface Bodies {
     displayName?: string;
     name?: string;
     avatarUrl?: string;
+    invitation?: string;
+  };
+  "live.auth.verify": {
+    token?: string;
   };
   "live.batch": {
     operations: Array<{
@@ -232,6 +258,12 @@ export interface Bodies {
     migratesFrom?: string;
     search?: boolean;
   };
+  "live.apps.auth.forgot_password": {
+    email: string;
+  };
+  "live.apps.auth.magic_link": {
+    email: string;
+  };
   "live.apps.auth.mfa.confirm": {
     code: string;
   };
@@ -250,6 +282,12 @@ export interface Bodies {
   "live.apps.auth.refresh": {
     refreshToken: string;
   };
+  "live.apps.auth.reset_password": {
+    token: string;
+    newPassword: string;
+    new_password?: string;
+    password?: string;
+  };
   "live.apps.auth.signin": {
     email: string;
     password: string;
@@ -260,6 +298,10 @@ export interface Bodies {
     displayName?: string;
     name?: string;
     avatarUrl?: string;
+    invitation?: string;
+  };
+  "live.apps.auth.verify": {
+    token?: string;
   };
   "live.apps.batch": {
     operations: Array<{
@@ -327,6 +369,92 @@ export interface Replies {
     auth: {
       methods?: Array<string>;
     };
+  };
+  "backups.list": {
+    folder: string;
+    keep: number;
+    running: {
+      work: "backup" | "verify" | "restore";
+      stage: string;
+      done?: number;
+      total?: number;
+    } | null;
+    lastVerified: {
+      name: string;
+      at: string;
+      tx: number;
+      bytes: number;
+      verifiedAt: string;
+    } | null;
+    backups: Array<{
+      name: string;
+      at: string;
+      bytes: number;
+      tx?: number;
+      verifiedAt: string | null;
+      sound: boolean | null;
+      sha256?: string;
+      digest?: string;
+      records?: number;
+      deletedRecords?: number;
+      versions?: number;
+      files?: number;
+      fileBytes?: number;
+      types?: Array<{
+        typeId: string;
+        records: number;
+        deletedRecords: number;
+      }>;
+      faults?: Array<string>;
+    }>;
+  };
+  "backups.make": {
+    name: string;
+    at: string;
+    bytes: number;
+    tx?: number;
+    verifiedAt: string | null;
+    sound: boolean | null;
+    sha256?: string;
+    digest?: string;
+    records?: number;
+    deletedRecords?: number;
+    versions?: number;
+    files?: number;
+    fileBytes?: number;
+    types?: Array<{
+      typeId: string;
+      records: number;
+      deletedRecords: number;
+    }>;
+    faults?: Array<string>;
+  };
+  "backups.restore": {
+    created: number;
+    changed: number;
+    unchanged: number;
+    files: number;
+  };
+  "backups.verify": {
+    name: string;
+    at: string;
+    bytes: number;
+    tx?: number;
+    verifiedAt: string | null;
+    sound: boolean | null;
+    sha256?: string;
+    digest?: string;
+    records?: number;
+    deletedRecords?: number;
+    versions?: number;
+    files?: number;
+    fileBytes?: number;
+    types?: Array<{
+      typeId: string;
+      records: number;
+      deletedRecords: number;
+    }>;
+    faults?: Array<string>;
   };
   "changes": {
     changes: Array<{
@@ -423,6 +551,13 @@ export interface Replies {
     freeBytes: number;
     lastTx: number;
     walBytes: number;
+    lastBackup?: {
+      name: string;
+      at: string;
+      tx: number;
+      bytes: number;
+      verifiedAt: string;
+    } | null;
   };
   "types.check": {
     exists: boolean;
@@ -499,6 +634,7 @@ export interface Replies {
     description?: string;
   };
   "live.admin.health": JsonObject;
+  "live.admin.invite": JsonObject;
   "live.admin.rules": JsonObject;
   "live.admin.rules.set": JsonObject;
   "live.admin.schema": {
@@ -509,6 +645,12 @@ export interface Replies {
     sessions?: Array<JsonObject>;
   };
   "live.admin.stats": JsonObject;
+  "live.auth.forgot_password": {
+    sent?: boolean;
+  };
+  "live.auth.magic_link": {
+    sent?: boolean;
+  };
   "live.auth.me": {
     id?: string;
     email?: string;
@@ -582,6 +724,9 @@ export interface Replies {
     mfaRequired?: boolean;
     mfaToken?: string;
   };
+  "live.auth.reset_password": {
+    success?: boolean;
+  };
   "live.auth.sessions": {
     sessions?: Array<{
       id?: string;
@@ -616,6 +761,30 @@ export interface Replies {
     mfaToken?: string;
   };
   "live.auth.signup": {
+    user?: {
+      id?: string;
+      email?: string;
+      role?: string;
+      createdAt?: string;
+      displayName?: string;
+      avatarUrl?: string;
+      metadata?: JsonObject;
+      claims?: JsonObject;
+      mfaEnabled?: boolean;
+    };
+    accessToken?: string;
+    refreshToken?: string;
+    tokens?: {
+      accessToken?: string;
+      refreshToken?: string;
+      expiresAt?: number;
+    };
+    expiresIn?: number;
+    tokenType?: string;
+    mfaRequired?: boolean;
+    mfaToken?: string;
+  };
+  "live.auth.verify": {
     user?: {
       id?: string;
       email?: string;
@@ -1423,6 +1592,12 @@ export interface Replies {
     migratesFrom?: string;
     search?: boolean;
   };
+  "live.apps.auth.forgot_password": {
+    sent?: boolean;
+  };
+  "live.apps.auth.magic_link": {
+    sent?: boolean;
+  };
   "live.apps.auth.me": {
     id?: string;
     email?: string;
@@ -1496,6 +1671,9 @@ export interface Replies {
     mfaRequired?: boolean;
     mfaToken?: string;
   };
+  "live.apps.auth.reset_password": {
+    success?: boolean;
+  };
   "live.apps.auth.sessions": {
     sessions?: Array<{
       id?: string;
@@ -1530,6 +1708,30 @@ export interface Replies {
     mfaToken?: string;
   };
   "live.apps.auth.signup": {
+    user?: {
+      id?: string;
+      email?: string;
+      role?: string;
+      createdAt?: string;
+      displayName?: string;
+      avatarUrl?: string;
+      metadata?: JsonObject;
+      claims?: JsonObject;
+      mfaEnabled?: boolean;
+    };
+    accessToken?: string;
+    refreshToken?: string;
+    tokens?: {
+      accessToken?: string;
+      refreshToken?: string;
+      expiresAt?: number;
+    };
+    expiresIn?: number;
+    tokenType?: string;
+    mfaRequired?: boolean;
+    mfaToken?: string;
+  };
+  "live.apps.auth.verify": {
     user?: {
       id?: string;
       email?: string;
