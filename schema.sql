@@ -1,4 +1,4 @@
--- Cairn: the complete current schema of a stack file. Format 1.
+-- Cairn: the complete current schema of a stack file. Format 2.
 --
 -- This file is what a new stack gets; migrations in src/store/ bring an older file to exactly this shape (a test compares
 -- the two). `application_id` 0x4341524E ("CARN") and `user_version` (the format number) identify a file.
@@ -283,6 +283,30 @@ CREATE TABLE signing_key (
     secret     BLOB    NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Links sent by mail, each good for one use; only the SHA-256 of what is in the mail is kept.
+CREATE TABLE mail_link (
+    hash       BLOB PRIMARY KEY,
+    -- What it is for: see store/mail_link.rs.
+    purpose    INTEGER NOT NULL,
+    -- NULL for an invitation: there is no account yet.
+    account    INTEGER REFERENCES account (rid) ON DELETE CASCADE,
+    -- Where it was sent, in the form of a login name, and the role that an invitation gives.
+    login      TEXT    NOT NULL,
+    role       TEXT,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX mail_link_login ON mail_link (login, purpose, created_at);
+CREATE INDEX mail_link_account ON mail_link (account);
+CREATE INDEX mail_link_expiry ON mail_link (expires_at);
+
+-- Accounts whose holder has shown that mail to the login name arrives.
+CREATE TABLE verified_login (
+    account INTEGER PRIMARY KEY REFERENCES account (rid) ON DELETE CASCADE,
+    at      INTEGER NOT NULL
+) STRICT;
 
 -- Sizes for the planner, as of a large file, so that every file gets the same plans from its first record on: without them
 -- SQLite takes "of this type" to be as selective as a value of an indexed field. Field indexes have no line on purpose.

@@ -18,11 +18,16 @@ use http::{Method, StatusCode, header};
 
 use crate::auth::access_token::{ACCESS_TOKEN_S, AccessTokens};
 use crate::auth::accounts::{AccountSettings, Accounts, SignUpPolicy};
+use crate::auth::letters::{Letter, LinkPage, Post};
 use crate::auth::password_pool::PasswordPool;
 use crate::auth::{Auth, ascii_origin};
 use crate::config::{self, Config, Origin};
 use crate::crypto::password::Cost;
-use crate::engine::{AnonymousAccess, Durability, Engine, EngineOptions, Error, StoreOptions};
+use crate::engine::backups::BackupOptions;
+use crate::engine::{
+    AnonymousAccess, Durability, Engine, EngineOptions, Error, StoreOptions, VersionRule,
+};
+use crate::faces::admin::{self, AdminFace, History};
 use crate::faces::live;
 use crate::faces::live::http::LiveFace;
 use crate::faces::live::query_form::QueryLimits;
@@ -30,13 +35,15 @@ use crate::faces::live::streams::{StreamTimes, Streams};
 use crate::faces::stack::{self, StackFace};
 use crate::faces::tables::{self, TablesFace};
 use crate::faces::{Envelopes, Health, health_routes};
+use crate::jobs::Housekeeper;
+use crate::jobs::mail::{Mail, MailError, Mailer, Outlet};
 use crate::live::Hub;
 use crate::live::presence::Presence;
 use crate::live::statistics::Statistics;
 use crate::net::files::{Assets, Folder};
 use crate::net::{
     Call, Guard, IpRange, Rate, RateClass, RateLimits, Reply, Route, RouteError, Router, Server,
-    Settings,
+    Settings, Traffic,
 };
 use crate::openapi;
 use crate::schema::tables::App;
@@ -55,6 +62,8 @@ pub enum StartError {
     Io(#[from] std::io::Error),
     #[error("{0} cannot be served as the public folder: {1}")]
     Public(String, std::io::Error),
+    #[error("mail cannot be sent: {0}")]
+    Mail(#[from] MailError),
     #[error("{0} is no address that clients can be told")]
     BaseUrl(String),
     /// The application document, and every problem of it.
@@ -130,9 +139,11 @@ impl Cairn {
                 Some(folder.handler())
             }
         };
+        let shutdown = settings.shutdown.clone();
         self.load_app()?;
-        let (auth, live) = self.faces(&url, &settings)?;
-        let routes = self.routes(&auth, live.as_ref(), &settings.rate, (&url, public.is_none()))?;
+        let faces = self.faces(&url, &settings)?;
+        let routes = self.routes(&faces, &settings.rate, (&url, public.is_none()))?;
+        let Faces { auth, live, admin } = faces;
         let router = Router::with_fallback(routes, public)?;
         let server = Server::start(listeners, settings, router, Arc::new(Envelopes))?;
         if let Some(live) = &live {
@@ -142,7 +153,22 @@ impl Cairn {
         for runtime in server.runtimes() {
             runtime.spawn(Engine::deliver_answers());
         }
-        Ok(Serving { server, auth, url, live })
+        if let Some(runtime) = server.runtimes().first() {
+            runtime.spawn(async move {
+                let mut ticks = tokio::time::interval(admin::SAMPLE_EVERY);
+                // The first tick is at once.
+                ticks.tick().await;
+                loop {
+                    tokio::select! {
+                        _ = ticks.tick() => admin.sample(),
+                        () = shutdown.begun() => return,
+                    }
+                }
+            });
+        }
+        let every = config.backup_every.map(|every| every.0);
+        let housekeeper = Housekeeper::start(self.engine.clone(), every)?;
+        Ok(Serving { server, auth, url, live, housekeeper })
     }
 
     /// Reads the application document and registers its tables, where one is configured.
@@ -166,7 +192,7 @@ impl Cairn {
     }
 
     /// Credentials, and the faces that have threads of their own.
-    fn faces(&self, url: &str, net: &Settings) -> Result<(Arc<Auth>, Option<Live>), StartError> {
+    fn faces(&self, url: &str, net: &Settings) -> Result<Faces, StartError> {
         let config = &self.config;
         let origin = ascii_origin(url).ok_or_else(|| StartError::BaseUrl(url.to_owned()))?;
         let token = config.owner_token.as_ref().map(config::Secret::reveal);
@@ -180,7 +206,17 @@ impl Cairn {
             true => Some(Live::start(self, &auth, tokens, net)?),
             false => None,
         };
-        Ok((auth, live))
+        let face = AdminFace {
+            engine: self.engine.clone(),
+            auth: Arc::clone(&auth),
+            accounts: live.as_ref().map(|live| Arc::clone(&live.face.accounts)),
+            hub: live.as_ref().map(|live| live.face.hub.clone()),
+            settings: shown_settings(config),
+            advice: advice(config),
+            traffic: net.traffic.clone(),
+            history: History::starting_at(self.engine.last_tx()),
+        };
+        Ok(Faces { auth, live, admin: Arc::new(face) })
     }
 
     fn is_on(&self, face: &str) -> bool {
@@ -198,20 +234,21 @@ impl Cairn {
         };
         let settings = Settings::default();
         self.load_app()?;
-        let (auth, live) = self.faces(&url, &settings)?;
-        let routes = self.routes(&auth, live.as_ref(), &settings.rate, (&url, true))?;
-        Ok(openapi::document(&routes, openapi::Part::All, &url))
+        let faces = self.faces(&url, &settings)?;
+        let routes = self.routes(&faces, &settings.rate, (&url, true))?;
+        Ok(openapi::document(&openapi::described(&routes), openapi::Part::All, &url))
     }
 
     /// Every address. The landing page gives way to the folder of `--public`.
     fn routes(
         &self,
-        auth: &Arc<Auth>,
-        live: Option<&Live>,
+        faces: &Faces,
         rate: &Rate,
         (url, landing): (&str, bool),
     ) -> Result<Vec<crate::net::Route>, RouteError> {
-        let mut routes = self.face_routes(auth, live, rate)?;
+        let Faces { auth, live, admin } = faces;
+        let mut routes = self.face_routes(auth, live.as_ref(), rate)?;
+        routes.extend(admin::routes(admin));
         let (documents, assets) = (Arc::new(openapi::Documents::default()), Assets::embedded());
         routes.extend(openapi::routes(&documents, &assets));
         routes.extend(admin_pages(&assets));
@@ -278,6 +315,79 @@ impl Cairn {
     }
 }
 
+/// What answers calls.
+struct Faces {
+    auth: Arc<Auth>,
+    live: Option<Live>,
+    admin: Arc<AdminFace>,
+}
+
+/// Every setting as the admin pages show it.
+fn shown_settings(config: &Config) -> Vec<admin::Setting> {
+    let shown = |setting: &config::Setting| admin::Setting {
+        key: setting.key,
+        value: config.shown(setting),
+        origin: config.origin(setting.key).to_string(),
+        about: setting.doc(),
+        variable: setting.variable(),
+        flag: match setting.form {
+            config::Form::Argument => Some("FILE".to_owned()),
+            config::Form::Flag | config::Form::Switch => Some(format!("--{}", setting.flag())),
+            config::Form::Quiet | config::Form::Secret => None,
+        },
+    };
+    config::SETTINGS.iter().map(shown).collect()
+}
+
+/// What the settings deserve to have said about them.
+fn advice(config: &Config) -> Vec<String> {
+    let mut advice = Vec::new();
+    if config.anonymous != config::Anonymous::None {
+        advice.push(
+            "The setting anonymous lets everybody in without signing in; it is for development."
+                .to_owned(),
+        );
+    }
+    if config.dev {
+        advice.push("The setting dev lets every page of this machine call the server.".to_owned());
+    }
+    let beyond = config.listen.0.iter().any(|address| !address.ip().is_loopback());
+    let encrypted = config.base_url.as_ref().is_some_and(|url| url.as_str().starts_with("https:"));
+    if beyond && !encrypted {
+        advice.push(
+            "The server can be reached from other machines over plain HTTP, which shows tokens to the network."
+                .to_owned(),
+        );
+    }
+    advice
+}
+
+/// The way out for letters, where mail is configured. A folder wins: whoever develops wants to send nothing.
+fn mailer(config: &Config) -> Result<Option<Mailer>, MailError> {
+    /// In a folder it does not matter who sends.
+    const NOBODY: &str = "Cairn <cairn@localhost>";
+    let from = config.mail_from.as_deref();
+    match (&config.mail_dir, &config.smtp_url) {
+        (Some(folder), _) => {
+            Mailer::start(Outlet::Folder(folder.clone()), from.unwrap_or(NOBODY)).map(Some)
+        }
+        (None, Some(url)) => {
+            let from = from.ok_or(MailError::From)?;
+            Mailer::start(Outlet::Smtp(url.reveal().to_owned()), from).map(Some)
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+struct Letters(Mailer);
+
+impl Post for Letters {
+    fn send(&self, letter: Letter) -> bool {
+        let Letter { to, subject, text } = letter;
+        self.0.post(Mail { to, subject, text })
+    }
+}
+
 /// The live face, with the threads it needs.
 struct Live {
     face: Arc<LiveFace>,
@@ -302,7 +412,12 @@ impl Live {
             },
             ..AccountSettings::default()
         };
-        let accounts = Accounts::new(engine.clone(), Arc::clone(&passwords), tokens, settings);
+        let mut accounts = Accounts::new(engine.clone(), Arc::clone(&passwords), tokens, settings);
+        if let Some(mailer) = mailer(config)? {
+            let page = config.mail_page.as_ref().map(|page| page.as_str().to_owned());
+            accounts = accounts.with_mail(Arc::new(Letters(mailer)), LinkPage(page));
+        }
+        let statistics = Arc::new(Statistics::new(engine.clock().clone()));
         let face = LiveFace {
             engine: engine.clone(),
             accounts: Arc::new(accounts),
@@ -310,8 +425,8 @@ impl Live {
             rate: net.rate.clone(),
             app_id: config.app_id.as_ref().map(|id| id.0.clone()),
             public_url: config.base_url.as_ref().map(|url| url.as_str().to_owned()),
-            hub: Hub::start(engine.clone())?,
-            statistics: Arc::new(Statistics::new(engine.clock().clone())),
+            hub: Hub::counting(engine.clone(), Arc::clone(&statistics))?,
+            statistics,
             limits: QueryLimits::default(),
             started_ms: engine.clock().now_ms(),
             dial: OnceLock::new(),
@@ -368,6 +483,7 @@ pub struct Serving {
     auth: Arc<Auth>,
     url: String,
     live: Option<Live>,
+    housekeeper: Housekeeper,
 }
 
 impl std::fmt::Debug for Serving {
@@ -403,6 +519,7 @@ impl Serving {
 
     /// Takes no more connections and lets requests finish, at most [`DRAIN_MAX`]. Returns whether all did. Blocks.
     pub fn stop(self) -> bool {
+        self.housekeeper.stop();
         let in_time = self.server.stop(DRAIN_MAX);
         drop(self.live);
         in_time
@@ -444,6 +561,19 @@ pub fn engine_options(config: &Config) -> EngineOptions {
             config::Anonymous::Full => AnonymousAccess::Full,
         },
         unreadable_as_missing: config.unreadable == config::Unreadable::NotFound,
+        backups: BackupOptions {
+            folder: config.backup_dir.clone(),
+            keep: usize::try_from(config.backup_keep.0).unwrap_or(usize::MAX),
+        },
+        version_rules: config
+            .version_retention
+            .iter()
+            .map(|rule| VersionRule {
+                collection: rule.collection.clone(),
+                age_ms: rule.age.map(|age| i64::try_from(age.0.as_millis()).unwrap_or(i64::MAX)),
+                newest: rule.newest.map(i64::from),
+            })
+            .collect(),
         ..EngineOptions::default()
     }
 }
@@ -468,6 +598,7 @@ fn net_settings(config: &Config, engine: &Engine) -> Settings {
             .collect(),
         rate: Rate::new(engine.clock().clone(), limits),
         rng: engine.rng().clone(),
+        traffic: Traffic::new(engine.clock().clone()),
         ..Settings::default()
     }
 }
@@ -475,7 +606,10 @@ fn net_settings(config: &Config, engine: &Engine) -> Settings {
 /// Settings that were given and that this program has no use for.
 pub fn idle_settings(config: &Config) -> Vec<&'static str> {
     let live = config.faces.0.iter().any(|face| face == "live");
-    let of_live = ["signup", "anonymous", "app_id"].into_iter().filter(|_| !live);
+    let of_live =
+        ["signup", "smtp_url", "mail_dir", "mail_from", "mail_page", "anonymous", "app_id"]
+            .into_iter()
+            .filter(|_| !live);
     let tables = config.faces.0.iter().any(|face| face == "tables");
     ["app"]
         .into_iter()
@@ -494,12 +628,9 @@ mod tests {
     fn the_routes_fit_together() {
         let folder = tempfile::tempdir().unwrap();
         let cairn = Cairn::open(folder.path().join("a.cairn")).unwrap();
-        let auth = Arc::new(Auth::new(cairn.engine.clone(), None, "http://a".into()));
-        let tokens = AccessTokens::new(cairn.engine.clone(), "cairn", ACCESS_TOKEN_S).unwrap();
         let settings = Settings::default();
-        let live = Live::start(&cairn, &auth, Arc::new(tokens), &settings).unwrap();
-        let told = ("http://localhost", true);
-        let routes = cairn.routes(&auth, Some(&live), &settings.rate, told).unwrap();
+        let faces = cairn.faces("http://a", &settings).unwrap();
+        let routes = cairn.routes(&faces, &settings.rate, ("http://localhost", true)).unwrap();
         let router = Router::new(routes).unwrap();
         assert!(router.routes().count() > 80);
         for route in router.routes() {
@@ -510,7 +641,7 @@ mod tests {
         let document = cairn.openapi().unwrap();
         let paths = document["paths"].as_object().unwrap();
         assert!(paths.contains_key("/records/{id}") && paths.contains_key("/api/query"));
-        live.stop();
+        faces.live.unwrap().stop();
         cairn.close();
     }
 

@@ -194,6 +194,16 @@ settings! {
     /// Who may make an account: `open`, `invite` or `closed`. Without it: `open` while every address and the base URL are
     /// loopback, `invite` otherwise.
     signup: Option<Signup> = None, Quiet, &[];
+    /// The mail server that links are sent through: `smtps://user:password@mail.example.com`. Without it and `mail_dir` what
+    /// needs mail answers that it is not configured.
+    smtp_url: Option<Secret> = None, Secret, &[];
+    /// Writes letters into this folder in place of sending them: for development.
+    mail_dir: Option<PathBuf> = None, Quiet, &[];
+    /// The sender of letters, `Cairn <cairn@example.com>`.
+    mail_from: Option<String> = None, Quiet, &[];
+    /// Page of an application that mailed links lead to; `#purpose=…&token=…` is added. Without it letters show a code to
+    /// enter.
+    mail_page: Option<BaseUrl> = None, Quiet, &[];
     /// What an anonymous caller may do on the live face: `none`, `read` or `full`. Anything but `none` is for development.
     anonymous: Anonymous = Anonymous::None, Quiet, &[];
     /// The one application id that `/v1/apps/{appId}` serves. Without it any id is served.
@@ -218,6 +228,18 @@ settings! {
     storage_bytes_max: Bounded<1_024, 1_099_511_627_776> = Bounded(100 << 20), Quiet, &[];
     /// How long one query may run, in milliseconds.
     query_deadline_ms: Bounded<10, 600_000> = Bounded(10_000), Quiet, &[];
+    /// Folder of backups. Without it `FILE-backups` beside the file.
+    backup_dir: Option<PathBuf> = None, Quiet, &[];
+    /// How often a backup is made by itself: `30m`, `24h`, `7d`. Without it none is.
+    backup_every: Option<Interval> = None, Quiet, &[];
+    /// How many backups stay in the folder; each new one removes the oldest past that.
+    backup_keep: Bounded<1, 1_000> = Bounded(7), Quiet, &[];
+
+    /// Which earlier versions of records stay, by collection: `NAME:AGE`, `NAME:COUNT` or `NAME:AGE:COUNT` (what either keeps
+    /// stays), `*` for every other collection, system types aside. `com.example/log:30d, *:365d:100`. Without a rule every
+    /// version stays. Applied once a day and by `cairn compact`.
+    version_retention: Vec<Retention> = Vec::new(), Quiet, &[];
+
     /// How many attempts to sign in one address has in a minute.
     sign_in_attempts_per_minute: Bounded<1, 100_000> = Bounded(120), Quiet, &[];
 }
@@ -304,6 +326,12 @@ impl Config {
     /// Where the value of `key` came from.
     pub fn origin(&self, key: &str) -> &Origin {
         self.origins.get(key).unwrap_or(&Origin::Default)
+    }
+
+    /// The value of a setting as the configuration file would hold it; a secret's is `"***"`.
+    pub fn shown(&self, setting: &Setting) -> Option<String> {
+        let value = (setting.show)(self)?;
+        Some(if setting.form == Form::Secret { "\"***\"".to_owned() } else { value })
     }
 
     /// Every setting as a configuration file: what was set as it is, defaults as comments, secrets as `***`.
@@ -541,6 +569,79 @@ impl<const MIN: u64, const MAX: u64> SettingValue for Bounded<MIN, MAX> {
 
     fn show(&self) -> Option<String> {
         Some(self.0.to_string())
+    }
+}
+
+/// A span of time: `90s`, `30m`, `24h`, `7d`; one minute to ten years.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval(pub std::time::Duration);
+
+const INTERVAL_S_MIN: u64 = 60;
+const INTERVAL_S_MAX: u64 = 10 * 366 * 86_400;
+const INTERVAL_UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1)];
+
+impl SettingValue for Interval {
+    fn parse(text: &str) -> Result<Self, String> {
+        let unit = INTERVAL_UNITS.iter().find(|(sign, _)| text.ends_with(*sign));
+        unit.and_then(|(sign, seconds)| {
+            text.strip_suffix(*sign)?.parse::<u64>().ok()?.checked_mul(*seconds)
+        })
+        .filter(|seconds| (INTERVAL_S_MIN..=INTERVAL_S_MAX).contains(seconds))
+        .map(|seconds| Self(std::time::Duration::from_secs(seconds)))
+        .ok_or_else(|| {
+            format!("{text:?} is no span of a minute to ten years, such as 30m, 24h or 7d")
+        })
+    }
+
+    fn show(&self) -> Option<String> {
+        let seconds = self.0.as_secs();
+        let (sign, unit) =
+            INTERVAL_UNITS.into_iter().find(|(_, unit)| seconds.is_multiple_of(*unit))?;
+        Some(quoted(&format!("{}{sign}", seconds / unit)))
+    }
+}
+
+/// Which earlier versions of a collection's records stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// `*` for all others.
+    pub collection: String,
+    pub age: Option<Interval>,
+    pub newest: Option<u32>,
+}
+
+impl SettingValue for Retention {
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("{text:?} is no rule such as com.example/log:30d, *:100 or *:365d:100");
+        let mut parts = text.split(':');
+        let collection = parts.next().unwrap_or("").trim().to_owned();
+        if collection.is_empty() || collection.contains('@') {
+            return Err(wrong());
+        }
+        let mut rule = Self { collection, age: None, newest: None };
+        for part in parts {
+            match part.parse() {
+                Ok(count) if rule.newest.is_none() => rule.newest = Some(count),
+                Err(_) if rule.age.is_none() => {
+                    rule.age = Some(Interval::parse(part).map_err(|_| wrong())?);
+                }
+                _ => return Err(wrong()),
+            }
+        }
+        if rule.age.is_none() && rule.newest.is_none() { Err(wrong()) } else { Ok(rule) }
+    }
+
+    fn show(&self) -> Option<String> {
+        let mut text = self.collection.clone();
+        if let Some(age) = self.age.and_then(|age| age.show()) {
+            text.push(':');
+            text.push_str(age.trim_matches('"'));
+        }
+        if let Some(newest) = self.newest {
+            text.push_str(&format!(":{newest}"));
+        }
+        Some(quoted(&text))
     }
 }
 
@@ -989,6 +1090,39 @@ mod tests {
         let default = Config::default();
         for setting in SETTINGS {
             assert_eq!((setting.show)(&again), (setting.show)(&default), "{}", setting.key);
+        }
+    }
+
+    #[test]
+    fn spans_and_rules_are_read() {
+        let span = |text: &str| Interval::parse(text).ok().and_then(|span| span.show());
+        for (text, shown) in [
+            ("24h", Some("\"1d\"")),
+            ("90s", Some("\"90s\"")),
+            ("30m", Some("\"30m\"")),
+            ("7d", Some("\"7d\"")),
+            ("59s", None),
+            ("99999d", None),
+            ("99999999999999999999d", None),
+            ("-1h", None),
+            ("24", None),
+            ("", None),
+        ] {
+            assert_eq!(span(text).as_deref(), shown, "{text}");
+        }
+        let rule = |text: &str| Retention::parse(text).ok().and_then(|rule| rule.show());
+        for (text, shown) in [
+            ("com.example/log:30d", Some("\"com.example/log:30d\"")),
+            ("*:100", Some("\"*:100\"")),
+            ("*:100:365d", Some("\"*:365d:100\"")),
+            ("*", None),
+            (":30d", None),
+            ("com.example/log@1:30d", None),
+            ("*:30d:7d", None),
+            ("*:1:2", None),
+            ("*:soon", None),
+        ] {
+            assert_eq!(rule(text).as_deref(), shown, "{text}");
         }
     }
 

@@ -15,6 +15,7 @@ pub mod config;
 pub mod crypto;
 pub mod engine;
 pub mod faces;
+pub mod jobs;
 pub mod live;
 pub mod net;
 pub mod openapi;

@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use crate::net::files::Assets;
-use crate::net::{Call, Doc, Guard, RateClass, Reply, Route};
+use crate::net::{Call, Described, Doc, Guard, RateClass, Reply, Route};
 
 /// Which addresses a document holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,20 +24,40 @@ pub enum Part<'a> {
     Face(&'a str),
 }
 
-/// The documents of a running server; filled once its routes are known.
+/// The documents of a running server. Told its routes once they are known; each is made when it is first asked for, since
+/// they are large and most starts need none.
 #[derive(Debug, Default)]
 pub struct Documents {
+    /// The routes, and the address of the server.
+    of: OnceLock<(Vec<Described>, String)>,
     whole: OnceLock<Bytes>,
     live: OnceLock<Bytes>,
 }
 
 impl Documents {
-    /// Makes the documents of these routes.
+    /// Takes what the routes say of themselves.
     pub fn fill(&self, routes: &[Route], base_url: &str) {
-        let text = |part| Bytes::from(document(routes, part, base_url).to_string());
-        self.whole.get_or_init(|| text(Part::All));
-        self.live.get_or_init(|| text(Part::Face("live")));
+        self.of.get_or_init(|| (described(routes), base_url.to_owned()));
     }
+
+    fn whole(&self) -> Bytes {
+        self.whole.get_or_init(|| self.make(Part::All)).clone()
+    }
+
+    fn live(&self) -> Bytes {
+        self.live.get_or_init(|| self.make(Part::Face("live"))).clone()
+    }
+
+    fn make(&self, part: Part<'_>) -> Bytes {
+        let Some((routes, base_url)) = self.of.get() else { return Bytes::new() };
+        Bytes::from(document(routes, part, base_url).to_string())
+    }
+}
+
+/// What routes say of themselves, in their order.
+#[must_use]
+pub fn described(routes: &[Route]) -> Vec<Described> {
+    routes.iter().map(Route::described).collect()
 }
 
 /// A route that answers with one embedded file.
@@ -79,8 +99,8 @@ pub fn routes(documents: &Arc<Documents>, assets: &Assets) -> Vec<Route> {
     ] {
         let documents = Arc::clone(documents);
         let run = move |_: Call| {
-            let bytes = if live { documents.live.get() } else { documents.whole.get() };
-            let reply = Reply::json(StatusCode::OK, bytes.cloned().unwrap_or_default());
+            let bytes = if live { documents.live() } else { documents.whole() };
+            let reply = Reply::json(StatusCode::OK, bytes);
             async move { reply }
         };
         routes.push(
@@ -110,14 +130,14 @@ pub fn routes(documents: &Arc<Documents>, assets: &Assets) -> Vec<Route> {
 
 /// The document of these routes.
 #[must_use]
-pub fn document(routes: &[Route], part: Part<'_>, base_url: &str) -> Value {
+pub fn document(routes: &[Described], part: Part<'_>, base_url: &str) -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in routes {
         let wanted = match part {
             Part::All => true,
             Part::Face(face) => route.face == face || route.face == "cairn",
         };
-        if !wanted {
+        if !wanted || route.doc.unlisted {
             continue;
         }
         let (path, parameters) = address(route.address);
@@ -144,7 +164,7 @@ pub fn document(routes: &[Route], part: Part<'_>, base_url: &str) -> Value {
     })
 }
 
-fn tags(routes: &[Route], part: Part<'_>) -> Value {
+fn tags(routes: &[Described], part: Part<'_>) -> Value {
     let about = |face: &str| match face {
         "stack" => "Documents with history and ownership",
         "live" => "Accounts, queries, transactions and live updates over the same records",
@@ -186,7 +206,7 @@ fn address(address: &str) -> (String, Vec<String>) {
     (path, parameters)
 }
 
-fn operation(route: &Route, parameters: &[String]) -> Value {
+fn operation(route: &Described, parameters: &[String]) -> Value {
     let doc: &Doc = &route.doc;
     let mut listed: Vec<Value> = parameters
         .iter()
@@ -224,7 +244,7 @@ fn security(guard: Guard) -> Value {
     }
 }
 
-fn responses(route: &Route) -> Value {
+fn responses(route: &Described) -> Value {
     let mut responses = Map::new();
     for (n, (status, media_type, schema)) in route.doc.replies.iter().enumerate() {
         let mut reply = json!({ "description": reason(*status) });
@@ -324,7 +344,7 @@ mod tests {
 
     #[test]
     fn routes_become_operations() {
-        let document = document(&sample(), Part::All, "http://localhost");
+        let document = document(&described(&sample()), Part::All, "http://localhost");
         let read = &document["paths"]["/records/{id}"]["get"];
         assert_eq!(read["operationId"], "records.read");
         assert_eq!(read["parameters"][0]["name"], "id");
@@ -338,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_part_holds_its_face() {
-        let document = document(&sample(), Part::Face("live"), "");
+        let document = document(&described(&sample()), Part::Face("live"), "");
         let paths = document["paths"].as_object().unwrap();
         assert_eq!(paths.keys().collect::<Vec<_>>(), ["/api/storage/{path}"]);
     }

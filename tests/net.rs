@@ -327,6 +327,7 @@ fn s11_s12_origins() {
     assert_eq!(preflight.header("allow"), Some("DELETE, GET, HEAD, OPTIONS"));
     let preflight = ask("OPTIONS", "https://evil.example");
     assert_eq!((preflight.status, preflight.header("access-control-allow-origin")), (204, None));
+    assert_eq!(preflight.header("access-control-max-age"), Some("600"), "the rest is the same");
     running.stop();
 }
 

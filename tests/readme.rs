@@ -1,4 +1,4 @@
-//! The commands of README.md and of docs/live.md, run as they stand there, give the answers that stand there.
+//! The commands of README.md, docs/live.md and docs/operations.md, run as they stand there, give the answers that stand there.
 //!
 //! Needs `bash` and `curl`, like a reader of the pages; without them there is nothing to check.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -75,6 +75,12 @@ fn the_page_about_live_is_true() {
     check(include_str!("../docs/live.md"), 12);
 }
 
+/// Of the page about running Cairn, what stands in its console blocks: backup, verify, restore beside a running server.
+#[test]
+fn the_page_about_operations_is_true() {
+    check(include_str!("../docs/operations.md"), 5);
+}
+
 fn check(page: &str, least: usize) {
     let there = |tool: &str| Command::new(tool).arg("--version").output().is_ok();
     if !there("bash") || !there("curl") {
@@ -106,9 +112,14 @@ fn check(page: &str, least: usize) {
         }
         script.push_str("\nprintf '\\n\\036'\n");
     }
+    let built = std::path::Path::new(env!("CARGO_BIN_EXE_cairn")).parent().unwrap();
+    let mut paths = vec![built.to_owned()];
+    paths.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
     let done = Command::new("bash")
         .args(["-c", &script])
         .current_dir(folder.path())
+        .env("PATH", std::env::join_paths(paths).unwrap())
+        .env_remove("CAIRN_FILE")
         .env("CAIRN_OWNER_TOKEN", &token)
         .stdin(Stdio::null())
         .output()

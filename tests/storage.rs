@@ -240,6 +240,7 @@ fn refused_uploads_say_why_and_leave_nothing() {
         vec![name(b"a")],
         vec![file, file],
         vec![file, name(b"../a")],
+        vec![file, name(b"")],
         vec![file, name(b"upload")],
         vec![file, name(b"\xff")],
         vec![file, ("metadata", None, None, &b"[]"[..])],

@@ -23,5 +23,5 @@ export default defineConfig({
       },
     },
   },
-  server: { proxy: { '^/(records|types|attachments|tokens|entity|health|\\.well-known|_/(stats|explain|owner-link))': 'http://127.0.0.1:7700' } },
+  server: { proxy: { '^/(records|types|attachments|tokens|entity|health|\\.well-known|api|_/(stats|explain|owner-link|changes|metrics|requests|settings|doctor|query|users|types|backups|openapi\\.json))': 'http://127.0.0.1:7700' } },
 });

@@ -10,20 +10,24 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 
 use super::access_token::{AccessTokens, IssuedToken};
+use super::letters::{LinkPage, Post, letter};
 use super::password_policy::{PasswordChars, check_password};
 use super::password_pool::{PasswordPool, PoolError, Verdict};
 use crate::crypto::totp;
 use crate::engine::accounts::{
-    Answer, Attempt, Credentials, Device, NewAccount, Proof, Refresh, SecondFactor, SignIn,
-    SignedIn, Terms, login_name,
+    Answer, Attempt, Credentials, Device, LinkPurpose, NewAccount, NewLink, Proof, Refresh,
+    SecondFactor, SignIn, SignedIn, Terms, login_name,
 };
 use crate::engine::{Caller, Engine, Error, Role};
 use crate::schema::FieldFault;
 
 /// Bytes of an e-mail address.
 pub const EMAIL_BYTES_MAX: usize = 254;
+/// Letters that are prepared at the same time.
+const LETTERS_AT_ONCE: usize = 32;
 const DISPLAY_NAME_CHARS_MAX: usize = 200;
 const AVATAR_URL_BYTES_MAX: usize = 2_048;
 const METADATA_BYTES_MAX: usize = 16 * 1024;
@@ -79,6 +83,11 @@ pub enum AccountError {
     NotFresh,
     #[error("no second factor is set up")]
     NotEnrolled,
+    /// A link by mail that is unknown, expired or used.
+    #[error("the link is not good, or not any more")]
+    BadLink,
+    #[error("mail is not configured here")]
+    NoMail,
     #[error(transparent)]
     Engine(#[from] Error),
 }
@@ -98,6 +107,8 @@ pub struct SignUpForm {
     pub display_name: Option<String>,
     pub avatar_url: Option<String>,
     pub metadata: Map<String, Value>,
+    /// The secret of an invitation.
+    pub invitation: Option<String>,
 }
 
 impl std::fmt::Debug for SignUpForm {
@@ -119,6 +130,14 @@ pub enum Welcome {
     Session(Box<Session>),
     /// The secret of a challenge.
     SecondFactor(String),
+}
+
+/// What a link led to.
+#[derive(Clone, Debug)]
+pub enum Spent {
+    Welcome(Welcome),
+    /// The address is confirmed.
+    Verified,
 }
 
 /// What an authenticator is set up with.
@@ -143,6 +162,15 @@ pub struct Accounts {
     passwords: Arc<PasswordPool>,
     tokens: Arc<AccessTokens>,
     settings: AccountSettings,
+    mail: Option<Mail>,
+}
+
+/// The way letters go.
+struct Mail {
+    post: Arc<dyn Post>,
+    page: LinkPage,
+    /// Letters that are being prepared.
+    desks: Arc<Semaphore>,
 }
 
 impl Accounts {
@@ -153,7 +181,15 @@ impl Accounts {
         tokens: Arc<AccessTokens>,
         settings: AccountSettings,
     ) -> Self {
-        Self { engine, passwords, tokens, settings }
+        Self { engine, passwords, tokens, settings, mail: None }
+    }
+
+    /// Sends links by mail; without it whatever needs mail answers [`AccountError::NoMail`].
+    #[must_use]
+    pub fn with_mail(mut self, post: Arc<dyn Post>, page: LinkPage) -> Self {
+        let desks = Arc::new(Semaphore::new(LETTERS_AT_ONCE));
+        self.mail = Some(Mail { post, page, desks });
+        self
     }
 
     /// Makes an account and signs it in.
@@ -167,9 +203,18 @@ impl Accounts {
         device: Device,
         terms: Terms,
     ) -> Result<Session, AccountError> {
-        if self.settings.sign_up != SignUpPolicy::Open {
-            return Err(AccountError::SignUpClosed);
-        }
+        let invited = match (&form.invitation, self.settings.sign_up) {
+            (_, SignUpPolicy::Closed) | (None, SignUpPolicy::Invite) => {
+                return Err(AccountError::SignUpClosed);
+            }
+            (Some(secret), _) => {
+                let login = login_name(&form.email);
+                let known = self.engine.invitation(secret)?.filter(|one| one.login == login);
+                known.ok_or(AccountError::SignUpClosed)?;
+                true
+            }
+            (None, SignUpPolicy::Open) => false,
+        };
         let faults = self.sign_up_faults(&form);
         if !faults.is_empty() {
             return Err(Error::Invalid(faults).into());
@@ -187,7 +232,16 @@ impl Accounts {
             avatar_url: form.avatar_url,
             metadata: form.metadata,
         };
-        Ok(self.session(self.engine.sign_up(new, device, terms).await?))
+        if let (true, Some(secret)) = (invited, form.invitation) {
+            let made = self.engine.sign_up_invited(&secret, new, device, terms).await?;
+            return Ok(self.session(made.ok_or(AccountError::SignUpClosed)?));
+        }
+        let signed_in = self.engine.sign_up(new, device, terms).await?;
+        if self.mail.is_some() {
+            // It can be asked for again; that there is an account already is what counts.
+            let _ = self.send_link(&signed_in.profile.email, LinkPurpose::Verify);
+        }
+        Ok(self.session(signed_in))
     }
 
     fn sign_up_faults(&self, form: &SignUpForm) -> Vec<FieldFault> {
@@ -357,6 +411,118 @@ impl Accounts {
         check_password(&password, &login_name(login), self.settings.password_chars)
             .map_err(|reason| Error::invalid("password", reason.to_string()))?;
         Ok(self.passwords.hash(password).await?)
+    }
+
+    /// Whether links can be sent at all.
+    #[must_use]
+    pub fn has_mail(&self) -> bool {
+        self.mail.is_some()
+    }
+
+    /// Sends a link to whoever has this name. The answer and its time are the same where nobody has: all that could differ
+    /// happens afterwards (SECURITY S32).
+    ///
+    /// # Errors
+    /// [`AccountError::NoMail`]; [`Error::Invalid`] naming `email`; [`Error::Busy`].
+    pub fn send_link(&self, login: &str, purpose: LinkPurpose) -> Result<(), AccountError> {
+        let mail = self.mail.as_ref().ok_or(AccountError::NoMail)?;
+        if !is_email(login) {
+            return Err(Error::invalid("email", "must be an e-mail address").into());
+        }
+        let desk = Arc::clone(&mail.desks).try_acquire_owned().map_err(|_| Error::Busy)?;
+        let (engine, post, page) = (self.engine.clone(), Arc::clone(&mail.post), mail.page.clone());
+        let login = login.to_owned();
+        tokio::spawn(async move {
+            match engine.make_mail_link(&login, purpose).await {
+                Ok(Some(link)) => {
+                    if !post.send(letter(purpose, &link, &page)) {
+                        tracing::warn!("a letter was not sent: too many wait already");
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => tracing::error!(?error, "a link could not be made"),
+            }
+            drop(desk);
+        });
+        Ok(())
+    }
+
+    /// Sends the caller a link that confirms the own address; false when it is confirmed already.
+    pub fn send_verification(&self, caller: &Caller) -> Result<bool, AccountError> {
+        let (login, verified) = self.engine.own_address(caller)?;
+        if !verified {
+            self.send_link(&login, LinkPurpose::Verify)?;
+        }
+        Ok(!verified)
+    }
+
+    /// Uses a link up that signs in or confirms an address.
+    ///
+    /// # Errors
+    /// [`AccountError::NoMail`], [`AccountError::BadLink`].
+    pub async fn spend_link(
+        &self,
+        secret: &str,
+        device: Device,
+        terms: Terms,
+    ) -> Result<Spent, AccountError> {
+        if self.mail.is_none() {
+            return Err(AccountError::NoMail);
+        }
+        match self.engine.sign_in_by_link(secret, device, terms).await? {
+            Some(SignIn::Done(signed_in)) => {
+                let session = Box::new(self.session(*signed_in));
+                return Ok(Spent::Welcome(Welcome::Session(session)));
+            }
+            Some(SignIn::SecondFactor(challenge)) => {
+                return Ok(Spent::Welcome(Welcome::SecondFactor(challenge)));
+            }
+            Some(SignIn::Locked(ms)) => return Err(locked(ms)),
+            Some(SignIn::Refused) => return Err(AccountError::BadLink),
+            None => {}
+        }
+        match self.engine.verify_by_link(secret).await? {
+            true => Ok(Spent::Verified),
+            false => Err(AccountError::BadLink),
+        }
+    }
+
+    /// Sets a password by a link.
+    ///
+    /// # Errors
+    /// [`AccountError::NoMail`], [`AccountError::BadLink`]; [`Error::Invalid`] naming `password`.
+    pub async fn reset_password(&self, secret: &str, new: String) -> Result<(), AccountError> {
+        if self.mail.is_none() {
+            return Err(AccountError::NoMail);
+        }
+        // Before a hash is spent on it; the writer decides.
+        let login = self.engine.reset_link_login(secret)?.ok_or(AccountError::BadLink)?;
+        let hash = self.hash_new_password(&login, new).await?;
+        match self.engine.reset_password(secret, hash).await? {
+            true => Ok(()),
+            false => Err(AccountError::BadLink),
+        }
+    }
+
+    /// Invites somebody, by mail where that is configured; whether a letter is on its way.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming `email`, [`Error::Conflict`] when the address has an account.
+    pub async fn invite(
+        &self,
+        caller: &Caller,
+        email: &str,
+        role: Role,
+    ) -> Result<(NewLink, bool), AccountError> {
+        if !is_email(email) {
+            return Err(Error::invalid("email", "must be an e-mail address").into());
+        }
+        let link = self.engine.invite(caller, email, role).await?;
+        let sent = self
+            .mail
+            .as_ref()
+            .is_some_and(|mail| mail.post.send(letter(LinkPurpose::Invite, &link, &mail.page)));
+        Ok((link, sent))
     }
 
     fn session(&self, signed_in: SignedIn) -> Session {

@@ -16,6 +16,7 @@ pub mod access_token;
 pub mod accounts;
 mod challenge;
 pub mod device;
+pub mod letters;
 mod origin;
 mod owner_link;
 pub mod password_policy;

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::crypto::password::{
     Cost, OutOfMemory, hash_password, needs_rehash, verify_dummy, verify_password,
 };
+use crate::util::process::step_back;
 use crate::util::rng::Rng;
 
 /// Hashes that run at the same time.
@@ -95,9 +96,11 @@ impl PasswordPool {
         let pool = Self { shared, threads: Mutex::new(Vec::new()), cost, rng };
         for n in 0..HASHES_AT_ONCE {
             let shared = Arc::clone(&pool.shared);
-            let thread = std::thread::Builder::new()
-                .name(format!("password-{n}"))
-                .spawn(move || work(&shared))?;
+            let thread =
+                std::thread::Builder::new().name(format!("password-{n}")).spawn(move || {
+                    step_back();
+                    work(&shared);
+                })?;
             pool.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
         }
         Ok(pool)

@@ -1,20 +1,30 @@
 //! `cairn doctor`: what is in a file, and what deserves a look.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use super::offline::{FileArgument, Offline, explain};
-use super::{Outcome, output};
+use super::offline::{self, FileArgument, Offline, explain};
+use super::progress::Progress;
+use super::{Outcome, backup, interrupt, output};
 use crate::engine::TokenRow;
+use crate::engine::backups::{Cancel, salvage};
 use crate::store::FORMAT;
 use crate::util::json as reader;
+use crate::util::time;
+
+const DAY_MS: i64 = 86_400_000;
+/// A backup older than this deserves a look.
+const BACKUP_DAYS_MAX: i64 = 7;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArgs {
     #[command(flatten)]
     target: FileArgument,
+    /// Save everything that can still be read of a damaged file into a new one, and say what was lost
+    #[arg(long, value_name = "NEW")]
+    salvage: Option<PathBuf>,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -23,6 +33,9 @@ pub(super) struct DoctorArgs {
 pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
     let path = &args.target.file;
     super::offline::must_exist(path)?;
+    if let Some(target) = &args.salvage {
+        return save(path, target, args.json);
+    }
     // Looked at before opening mends them.
     let (mode, wal_bytes) = (mode(path), wal_bytes(path));
     let offline = Offline::open(path)?;
@@ -39,6 +52,11 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
     let garbage = offline.wait(engine.collect_garbage(&owner, Some(0), true)).map_err(explain)?;
     orphans += garbage.deleted.len() as u64;
     let now = engine.clock().now_ms();
+    let last_backup = engine.last_backup(&owner).map_err(explain)?;
+    let unsound = engine.backup_folder().list().into_iter().filter_map(|entry| entry.receipt);
+    let unsound: Vec<String> =
+        unsound.filter(|receipt| !receipt.sound).map(|receipt| receipt.name).collect();
+    let pruned = engine.last_pruned().map_err(explain)?;
     let tokens = engine.tokens(&owner).map_err(explain)?;
     let count = |wanted: fn(&TokenRow, i64) -> bool| {
         tokens.iter().filter(|row| wanted(row, now)).count() as u64
@@ -72,11 +90,39 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
     if expired > 0 {
         advice.push(format!("{} expired; they open nothing", output::counted(expired, "token")));
     }
+    match &last_backup {
+        None => advice.push(format!(
+            "there is no backup; `cairn backup --file {}` makes one, the setting backup_every makes them by itself",
+            path.display()
+        )),
+        Some(last) => {
+            let age_days = now.saturating_sub(last.at) / DAY_MS;
+            if age_days >= BACKUP_DAYS_MAX {
+                advice.push(format!("the last backup is {age_days} days old: {}", last.name));
+            }
+            if counts.last_tx < last.tx {
+                advice.push(format!(
+                    "the last backup holds more than the file (tx {} and {}): this is an older state",
+                    last.tx, counts.last_tx
+                ));
+            }
+        }
+    }
+    for name in &unsound {
+        advice.push(format!("the backup {name} is damaged; remove it and look at its disk"));
+    }
+    if let Some(pruned) = pruned.as_ref().filter(|pruned| pruned.versions > 0) {
+        advice.push(format!(
+            "{} were let go by rule at {}",
+            output::counted(u64::try_from(pruned.versions).unwrap_or(0), "earlier version"),
+            time::format_ms(pruned.at)
+        ));
+    }
     let free = u64::try_from(counts.free_bytes).unwrap_or(0);
     let all = u64::try_from(counts.file_bytes).unwrap_or(0);
     if free > 64 << 20 && free > all / 2 {
         advice.push(format!(
-            "{} of the file are free pages; new data will use them",
+            "{} of the file are free pages; new data will use them, `cairn compact` gives them back",
             output::bytes(free)
         ));
     }
@@ -88,6 +134,14 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
             "blobBytes": counts.blob_bytes, "tokens": counts.tokens, "tokensExpired": expired,
             "tokensWithoutEnd": endless, "publicRecords": public, "orphanBlobs": orphans, "lastTx": counts.last_tx,
             "fileBytes": counts.file_bytes, "freeBytes": counts.free_bytes, "walBytes": wal_bytes,
+            "lastBackup": last_backup.as_ref().map(|last| json!({
+                "name": last.name, "at": time::format_ms(last.at), "tx": last.tx,
+                "verifiedAt": time::format_ms(last.verified_at),
+            })),
+            "damagedBackups": unsound,
+            "lastPruned": pruned.as_ref().map(|pruned| json!({
+                "at": time::format_ms(pruned.at), "versions": pruned.versions, "collections": pruned.collections,
+            })),
             "mode": mode.map(|mode| format!("{mode:o}")), "advice": advice,
         }))?;
         return Ok(Outcome::Done);
@@ -110,6 +164,14 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
         size(counts.free_bytes),
         counts.last_tx
     ))?;
+    if let Some(last) = &last_backup {
+        output::line(format_args!(
+            "last verified backup: {} of {}, tx {}",
+            last.name,
+            time::format_ms(last.at),
+            last.tx
+        ))?;
+    }
     for line in &advice {
         output::line(format_args!("- {line}"))?;
     }
@@ -117,6 +179,77 @@ pub(super) fn run(args: &DoctorArgs) -> Result<Outcome> {
         output::line("nothing deserves a look")?;
     }
     Ok(Outcome::Done)
+}
+
+/// Writes what can be read into a new file. The exit code is 1 when something was lost.
+fn save(path: &Path, target: &Path, json: bool) -> Result<Outcome> {
+    if target.exists() {
+        bail!("{} exists already; choose another name", target.display());
+    }
+    let cancel = Cancel::default();
+    interrupt::cancels(&cancel)?;
+    let mut progress = Progress::new("salvage", None, json);
+    let done = salvage(path, target, &offline::options()?, &cancel, &mut |stage| {
+        backup::show(&mut progress, &stage);
+    });
+    progress.end();
+    let saved = done.map_err(|error| {
+        anyhow!("{} was not written: {}", target.display(), offline::reason(&error))
+    })?;
+    let nothing_lost = saved.pages_damaged == 0
+        && saved.blobs_lost.is_empty()
+        && saved.types_lost == 0
+        && saved.tables_lost.is_empty();
+    if json {
+        output::json(&json!({
+            "file": path.display().to_string(), "salvaged": target.display().to_string(), "pages": saved.pages,
+            "pagesDamaged": saved.pages_damaged, "records": saved.records, "versions": saved.versions,
+            "blobs": saved.blobs, "blobsLost": saved.blobs_lost, "typesLost": saved.types_lost,
+            "tablesLost": saved.tables_lost,
+        }))?;
+    } else {
+        output::line(format_args!(
+            "saved into {}: {} records, {} earlier versions, {} blobs, of {} pages",
+            target.display(),
+            saved.records,
+            saved.versions,
+            saved.blobs,
+            saved.pages
+        ))?;
+        if saved.pages_damaged > 0 {
+            output::line(format_args!(
+                "{} could not be read; what was on them is lost",
+                output::counted(saved.pages_damaged, "page")
+            ))?;
+        }
+        for hash in &saved.blobs_lost {
+            output::line(format_args!("lost: the bytes of file {hash}"))?;
+        }
+        if saved.types_lost > 0 {
+            output::line(format_args!(
+                "the description of {} is lost; their records are of types called salvaged.…",
+                output::counted(u64::try_from(saved.types_lost).unwrap_or(0), "type")
+            ))?;
+        }
+        for table in &saved.tables_lost {
+            output::line(format_args!("lost, wholly or in part: {}", lost_table(table)))?;
+        }
+        if nothing_lost {
+            output::line(
+                "nothing was lost that this can see; compare with the newest backup all the same",
+            )?;
+        }
+    }
+    Ok(if nothing_lost { Outcome::Done } else { Outcome::Bad })
+}
+
+fn lost_table(table: &str) -> &'static str {
+    match table {
+        "meta" => "settings of the file, the owner's key among them",
+        "account" => "passwords and second factors; accounts need new ones",
+        "recovery_code" => "recovery codes",
+        _ => "tokens; issue new ones",
+    }
 }
 
 /// Whether a list of permissions in wire form lets everybody read.

@@ -81,10 +81,9 @@ fn write_all(offline: &Offline, args: &ExportArgs, out: &mut dyn Write) -> Resul
     let head = json!({ "cairn": { "export": EXPORT_FORMAT, "owner": engine.owner(), "at": at } });
     writeln!(out, "{head}")?;
     for info in engine.types().all() {
-        if !info.id.starts_with('_') {
-            writeln!(out, "{}", json!({ "type": types::as_json(&info) }))?;
-            totals.types += 1;
-        }
+        // Built-in ones too: the owner may have widened them, and only their name tells them from others.
+        writeln!(out, "{}", json!({ "type": types::as_json(&info) }))?;
+        totals.types += 1;
     }
     let counts = engine.counts().map_err(explain)?;
     let all = u64::try_from(counts.records + counts.deleted_records).unwrap_or(0);

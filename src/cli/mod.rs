@@ -5,18 +5,24 @@
 //! Invariants
 //! C1. Results go to standard output, everything else to standard error.
 //! C2. Exit code 0: done; 1: failed, with one line that names the file, the reason and the next step; 2: wrong usage.
-//! C3. A command that works on a file by itself opens it as the one process that may; while a server has it, it is refused.
+//! C3. A command that writes to a file by itself opens it as the one process that may; while a server has it, it is refused.
+//!     backup and verify only read, beside whoever has it.
 #![allow(clippy::print_stderr, reason = "the command line talks to people")]
 
+mod backup;
+mod client_types;
+mod compact;
 mod doctor;
 mod dump;
 mod export;
 mod import;
 mod init;
+mod interrupt;
 mod offline;
 mod openapi;
 mod output;
 mod progress;
+mod restore;
 mod serve;
 mod token;
 mod types;
@@ -71,34 +77,65 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A whole backend in one executable and one SQLite file")
         .after_help(
-            "`cairn` alone is `cairn serve`. Commands other than serve open the file themselves, so stop the server first.\n\
+            "`cairn` alone is `cairn serve`. backup, verify and restore work while a server has the file; the other commands open\n\
+             it themselves, so stop the server first.\n\
              Exit codes: 0 done, 1 failed, 2 wrong usage.",
         )
         .subcommand_required(true)
         .subcommand(serve::command())
-        .subcommand(init::InitArgs::augment_args(
-            Command::new("init").about("Make a stack file and its owner"),
-        ))
+        .subcommand(of::<init::InitArgs>("init", "Make a stack file and its owner"))
         .subcommand(token::command())
         .subcommand(types::command())
-        .subcommand(import::ImportArgs::augment_args(
-            Command::new("import").about("Bring in NDJSON, JSON, CSV, a folder of files or an export").after_help(
+        .subcommand(
+            of::<import::ImportArgs>("import", "Bring in NDJSON, JSON, CSV, a folder of files or an export").after_help(
                 "Rows that do not fit are rejected, the others kept; any rejected row makes the exit code 1. The same command \
                  again after an interruption goes on where it stopped.",
             ),
+        )
+        .subcommand(of::<export::ExportArgs>(
+            "export",
+            "Write everything as NDJSON that `cairn import` reads",
         ))
-        .subcommand(export::ExportArgs::augment_args(
-            Command::new("export").about("Write everything as NDJSON that `cairn import` reads"),
+        .subcommand(of::<verify::VerifyArgs>(
+            "verify",
+            "Check pages, references, histories and every blob of a file",
         ))
-        .subcommand(verify::VerifyArgs::augment_args(
-            Command::new("verify").about("Check pages, references, histories and every blob of a file"),
+        .subcommand(of::<backup::BackupArgs>(
+            "backup",
+            "Copy the whole file, verified, while it is served or not",
         ))
-        .subcommand(openapi::OpenApiArgs::augment_args(
-            Command::new("openapi").about("Print the OpenAPI document"),
+        .subcommand(
+            of::<restore::RestoreArgs>(
+                "restore",
+                "Put a verified backup in the place of the file, or bring records of it back",
+            )
+            .after_help(
+                "The backup is verified before anything is changed, and the file that was there is kept under a dated name. \
+                 While a server has the file, the server closes it and opens the restored one.",
+            ),
+        )
+        .subcommand(of::<compact::CompactArgs>(
+            "compact",
+            "Apply the rules for versions, and write the file anew without free pages",
         ))
-        .subcommand(doctor::DoctorArgs::augment_args(
-            Command::new("doctor").about("Say what is in a file and what deserves a look"),
+        .subcommand(of::<compact::PurgeArgs>(
+            "purge",
+            "Remove records so that no byte of them is left in the file: states, history, search, files",
         ))
+        .subcommand(of::<openapi::OpenApiArgs>("openapi", "Print the OpenAPI document"))
+        .subcommand(of::<client_types::ClientTypesArgs>(
+            "types",
+            "Print the stack's types for client programs",
+        ))
+        .subcommand(of::<doctor::DoctorArgs>(
+            "doctor",
+            "Say what is in a file and what deserves a look",
+        ))
+}
+
+/// A command with these arguments. They come first: clap takes the comment of a flattened part for what the command does.
+fn of<A: Args>(name: &'static str, about: &'static str) -> Command {
+    A::augment_args(Command::new(name)).about(about)
 }
 
 fn dispatch(arguments: Vec<std::ffi::OsString>) -> Result<Outcome> {
@@ -113,8 +150,13 @@ fn dispatch(arguments: Vec<std::ffi::OsString>) -> Result<Outcome> {
         "type" => types::run(matches),
         "import" => import::run(&import::ImportArgs::from_arg_matches(matches)?),
         "export" => export::run(&export::ExportArgs::from_arg_matches(matches)?),
+        "restore" => restore::run(&restore::RestoreArgs::from_arg_matches(matches)?),
+        "compact" => compact::run(&compact::CompactArgs::from_arg_matches(matches)?),
+        "purge" => compact::purge(&compact::PurgeArgs::from_arg_matches(matches)?),
+        "backup" => backup::run(&backup::BackupArgs::from_arg_matches(matches)?),
         "verify" => verify::run(&verify::VerifyArgs::from_arg_matches(matches)?),
         "openapi" => openapi::run(&openapi::OpenApiArgs::from_arg_matches(matches)?),
+        "types" => client_types::run(&client_types::ClientTypesArgs::from_arg_matches(matches)?),
         "doctor" => doctor::run(&doctor::DoctorArgs::from_arg_matches(matches)?),
         _ => serve::run(matches),
     }

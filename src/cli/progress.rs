@@ -53,6 +53,14 @@ impl Progress {
         }
     }
 
+    /// `done` of `total`, in a unit that means nothing to a person.
+    pub(super) fn share(&mut self, done: u64, total: u64) {
+        if let Self::Bar(bar) = self {
+            bar.set_length(total.max(1));
+            bar.set_message(format!("{} %", done.saturating_mul(100) / total.max(1)));
+        }
+    }
+
     /// A named stage of work that is not counted.
     pub(super) fn stage(&mut self, name: &str) {
         match self {

@@ -8,7 +8,9 @@
 //! V2. The ready file appears whole, once requests are answered, and goes when the server stops.
 //! V3. The first SIGTERM, SIGINT or SIGHUP lets requests finish for at most [`app::DRAIN_MAX`], closes the file and ends
 //!     with 0; the second ends at once, which the file survives as it survives a crash.
-//! V4. When the disk failed to keep a commit, the server stops by itself and the exit code is 1.
+//! V4. A restored file that waits is taken over without giving up the addresses: requests in flight finish, the file is closed
+//!     and opened again, connections that come meanwhile wait.
+//! V5. When the disk failed to keep a commit, the server stops by itself and the exit code is 1.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
@@ -68,62 +70,123 @@ pub(super) fn run(matches: &clap::ArgMatches) -> Result<Outcome> {
     let path = config.file.clone();
     let cairn = Cairn::with(config).map_err(|error| explain_open(&path, error))?;
     // The file first: of two processes with the same settings, the second learns who has it, not that a port is taken.
-    let served = bind(cairn.config()).and_then(|listeners| serve(&cairn, listeners));
-    cairn.close();
-    served
+    let listeners = match bind(cairn.config()) {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            cairn.close();
+            return Err(error);
+        }
+    };
+    serve(cairn, listeners)
 }
 
-/// Serves until told to stop. The file is open before and after.
-fn serve(cairn: &Cairn, listeners: Vec<TcpListener>) -> Result<Outcome> {
-    let config = cairn.config();
+/// How serving ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Asked,
+    /// The disk failed; the log says everything.
+    Unsafe,
+    /// A restored file waits to be opened.
+    Restart,
+}
+
+/// Serves until told to stop, through every restart, and closes the file.
+fn serve(cairn: Cairn, mut listeners: Vec<TcpListener>) -> Result<Outcome> {
+    let config = cairn.config().clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("no runtime could be started")?;
-    runtime.block_on(async {
+    let ready = config.ready_file.clone();
+    let outcome = runtime.block_on(async {
         // Listened to before anybody can know that we are here.
         let mut told = Told::listen(config.exit_with_stdin)?;
-        let serving = cairn.serve_all(listeners).map_err(explain_serving)?;
-        let link = serving
-            .owner_link(config)
-            .await
-            .map_err(super::offline::explain)
-            .context("the owner link could not be made")?;
-        greet(config, &serving, link.as_deref())?;
-        let ready = config.ready_file.as_deref();
-        if let Some(path) = ready {
-            write_ready(path, &serving)
-                .with_context(|| format!("{} cannot be written", path.display()))?;
-        }
-        // Of a failed disk the store has said everything in the log.
-        let ended = tokio::select! {
-            () = told.stop_asked() => Outcome::Done,
-            () = cairn.engine().unsafe_to_go_on() => Outcome::Bad,
-        };
-        // Stopping blocks, so it has a thread of its own; meanwhile a second signal is heard.
-        let (done, stopped) = tokio::sync::oneshot::channel();
-        let stopping = std::thread::Builder::new()
-            .name("stop".into())
-            .spawn(move || {
-                // Nobody listens any more when a second signal came.
-                let _ = done.send(serving.stop());
-            })
-            .context("no thread could be started")?;
-        tokio::select! {
-            in_time = stopped => {
-                if in_time != Ok(true) {
-                    tracing::warn!("requests were cut off: they took longer than the time to stop");
+        let (mut cairn, mut first) = (cairn, true);
+        loop {
+            let ended = serve_once(&cairn, &mut listeners, &mut told, first).await;
+            apart(|| cairn.close())?;
+            match ended? {
+                Ended::Asked => return Ok(Outcome::Done),
+                Ended::Unsafe => return Ok(Outcome::Bad),
+                // Whoever connects meanwhile waits: the listeners stay open.
+                Ended::Restart => {
+                    cairn = apart(|| Cairn::with(config.clone()))?
+                        .map_err(|error| explain_open(&config.file, error))
+                        .context(
+                            "the restored file cannot be served; the one before it lies beside it",
+                        )?;
+                    tracing::info!("the restored file is served");
+                    first = false;
                 }
             }
-            () = told.by_signal() => std::process::exit(1),
         }
-        drop(stopping.join());
-        if let Some(path) = ready {
-            // Somebody else may have taken it away.
-            let _ = std::fs::remove_file(path);
+    });
+    if let Some(path) = &ready {
+        // Somebody else may have taken it away.
+        let _ = std::fs::remove_file(path);
+    }
+    outcome
+}
+
+/// Runs what blocks on a thread that no runtime has.
+fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T> {
+    std::thread::scope(|scope| scope.spawn(work).join())
+        .map_err(|_| anyhow!("opening or closing the file panicked; the log says why"))
+}
+
+async fn serve_once(
+    cairn: &Cairn,
+    listeners: &mut Vec<TcpListener>,
+    told: &mut Told,
+    first: bool,
+) -> Result<Ended> {
+    let config = cairn.config();
+    // Ours stay open for the next round.
+    let clones: std::io::Result<Vec<TcpListener>> =
+        listeners.iter().map(TcpListener::try_clone).collect();
+    let clones = clones.context("the listeners cannot be used")?;
+    let serving = cairn.serve_all(clones).map_err(explain_serving)?;
+    let link = serving
+        .owner_link(config)
+        .await
+        .map_err(super::offline::explain)
+        .context("the owner link could not be made")?;
+    if first || link.is_some() {
+        greet(config, &serving, link.as_deref())?;
+    }
+    if let Some(path) = config.ready_file.as_deref() {
+        write_ready(path, &serving)
+            .with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    let ended = tokio::select! {
+        () = told.stop_asked() => Ended::Asked,
+        // Of a failed disk the store has said everything in the log.
+        () = cairn.engine().unsafe_to_go_on() => Ended::Unsafe,
+        () = cairn.engine().restart_asked() => Ended::Restart,
+    };
+    if ended != Ended::Restart {
+        // There is no next round: nobody may connect from here on.
+        listeners.clear();
+    }
+    // Stopping blocks, so it has a thread of its own; meanwhile a second signal is heard.
+    let (done, stopped) = tokio::sync::oneshot::channel();
+    let stopping = std::thread::Builder::new()
+        .name("stop".into())
+        .spawn(move || {
+            // Nobody listens any more when a second signal came.
+            let _ = done.send(serving.stop());
+        })
+        .context("no thread could be started")?;
+    tokio::select! {
+        in_time = stopped => {
+            if in_time != Ok(true) {
+                tracing::warn!("requests were cut off: they took longer than the time to stop");
+            }
         }
-        Ok(ended)
-    })
+        () = told.by_signal(), if ended != Ended::Restart => std::process::exit(1),
+    }
+    drop(stopping.join());
+    Ok(ended)
 }
 
 /// What the owner should know before anything is answered.
@@ -259,7 +322,7 @@ fn write_ready(path: &Path, serving: &Serving) -> std::io::Result<()> {
 struct Told {
     #[cfg(unix)]
     signals: [tokio::signal::unix::Signal; 3],
-    stdin_closed: Option<tokio::sync::oneshot::Receiver<()>>,
+    stdin_closed: Option<tokio::sync::watch::Receiver<bool>>,
 }
 
 impl Told {
@@ -281,11 +344,13 @@ impl Told {
     }
 
     async fn stop_asked(&mut self) {
-        match self.stdin_closed.take() {
+        // A clone, so that the next round after a restart waits for the same end.
+        match self.stdin_closed.clone() {
             None => self.by_signal().await,
-            Some(closed) => tokio::select! {
+            Some(mut closed) => tokio::select! {
                 () = self.by_signal() => {}
-                _ = closed => {}
+                // An error: the thread that reads ended, and so did standard input.
+                _ = closed.wait_for(|closed| *closed) => {}
             },
         }
     }
@@ -310,15 +375,15 @@ impl Told {
 }
 
 /// Resolves when standard input ends. The thread that reads it ends with the process.
-fn watch_stdin() -> Result<tokio::sync::oneshot::Receiver<()>> {
-    let (closed, receiver) = tokio::sync::oneshot::channel();
+fn watch_stdin() -> Result<tokio::sync::watch::Receiver<bool>> {
+    let (closed, receiver) = tokio::sync::watch::channel(false);
     std::thread::Builder::new()
         .name("stdin".into())
         .spawn(move || {
             let mut input = std::io::stdin().lock();
             let mut buffer = [0; 1_024];
             while input.read(&mut buffer).is_ok_and(|got| got > 0) {}
-            let _ = closed.send(());
+            let _ = closed.send(true);
         })
         .context("no thread could be started")?;
     Ok(receiver)

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::offline::{FileFlag, Offline, explain};
 use super::{Outcome, output};
-use crate::engine::{NewTypeInput, TypeInfo};
+use crate::engine::{NewTypeInput, TypeInfo, is_live};
 use crate::util::{json as reader, time};
 
 /// Type definitions in one file.
@@ -162,5 +162,8 @@ pub(super) fn as_json(info: &TypeInfo) -> Value {
     }
     shown.insert("search".into(), json!(info.search));
     shown.insert("createdAt".into(), json!(time::format_ms(info.created_at)));
+    if is_live(info) {
+        shown.insert("open".into(), json!(true));
+    }
     Value::Object(shown)
 }

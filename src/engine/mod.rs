@@ -7,6 +7,7 @@
 //! E2. A write and its journal entry are one unit.
 
 mod access;
+pub mod backups;
 mod caller;
 mod commands;
 mod error;
@@ -24,17 +25,18 @@ pub use caller::{ACCOUNT_DID, Account, Caller, Role};
 pub use commands::accounts;
 pub use commands::stored_files;
 pub use commands::{
-    Collected, ExactRecord, Exported, FUNCTIONS_MAX, ImportRecord, NewRecord, NewToken,
-    NewTypeInput, StoredFile, Upload, UploadInput, Uploaded,
+    Collected, ExactRecord, ExactType, Exported, FUNCTIONS_MAX, ImportRecord, NewRecord, NewToken,
+    NewTypeInput, Pruned, StoredFile, TypeCheck, Upload, UploadInput, Uploaded, VersionRule,
 };
 pub use error::{Error, Kind, Result};
 pub use query::changes::{CHANGES_DEFAULT, CHANGES_MAX, ChangeEntry, Changes, Since};
 pub use query::describe::{EntityInfo, FIELDS_MAX, FieldInfo, FieldKind, Totals};
-pub use query::run::{RootValue, Shown, TreeAnswer};
+pub use query::run::{Explained, RootValue, Shown, TreeAnswer};
 pub use query::tree;
 pub use query::watch::{Followed, Watch, Watched, value_key};
 pub use query::{PAGE_BYTES, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, Page, Query};
 pub use record::{AsOf, CONFIG_ID, RULES_ID, Record, Snapshot};
+pub(crate) use rows::is_live;
 pub use rows::{
     Idempotency, MutateError, Mutated, Outcome, Row, RowOp, RowResult, Status, USERS, Verb,
 };
@@ -81,6 +83,9 @@ pub struct EngineOptions {
     pub lockout: accounts::Lockout,
     /// What callers without a credential may do with live collections while there is no rules document.
     pub anonymous: AnonymousAccess,
+    pub backups: backups::BackupOptions,
+    /// Which earlier versions stay; without a rule for its collection every one does.
+    pub version_rules: Vec<VersionRule>,
 }
 
 impl Default for EngineOptions {
@@ -99,6 +104,8 @@ impl Default for EngineOptions {
             unreadable_as_missing: false,
             lockout: accounts::Lockout::default(),
             anonymous: AnonymousAccess::None,
+            backups: backups::BackupOptions::default(),
+            version_rules: Vec::new(),
         }
     }
 }
@@ -120,6 +127,9 @@ pub(crate) struct Inner {
     sessions: Arc<SessionCache>,
     rules: Arc<RuleBook>,
     timezone: Mutex<Option<setup::KnownTimezone>>,
+    desk: backups::Desk,
+    /// Turns true when the file is to be closed and opened again.
+    restart: tokio::sync::watch::Sender<bool>,
 }
 
 impl Inner {
@@ -181,6 +191,8 @@ impl Engine {
             sessions: Arc::default(),
             rules: Arc::new(RuleBook::new(options.anonymous)),
             timezone: Mutex::new(None),
+            desk: backups::Desk::default(),
+            restart: tokio::sync::watch::Sender::new(false),
         });
         if !inner.store.is_read_only() {
             match setup::complete(&inner) {
@@ -205,8 +217,9 @@ impl Engine {
         self.inner.store.unsafe_to_go_on().await;
     }
 
-    /// Finishes what is queued, empties the log, closes the file.
+    /// Ends a running backup, finishes what is queued, empties the log, closes the file.
     pub fn close(&self) {
+        self.inner.desk.stop();
         self.inner.store.close();
     }
 
@@ -299,11 +312,6 @@ impl Engine {
     /// Checks everything that can be checked; runs on the calling thread.
     pub fn verify(&self, progress: impl FnMut(&str)) -> Result<Verification> {
         self.store().read_apart(|view| Ok(view.verify(progress)?))
-    }
-
-    /// Copies the file as it is at one moment; runs on the calling thread.
-    pub fn copy_to(&self, target: &Path, progress: impl FnMut(i32, i32)) -> Result<()> {
-        Ok(self.inner.store.copy_to(target, progress)?)
     }
 
     /// A record as it is, or as it was.

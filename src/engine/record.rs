@@ -63,10 +63,11 @@ pub enum AsOf {
 impl AsOf {
     /// Reads a `tx` number or an ISO 8601 instant.
     pub fn parse(text: &str) -> Option<Self> {
-        match text.parse() {
-            Ok(tx) => Some(Self::Tx(tx)),
-            Err(_) => time::parse_instant(text).map(Self::Time),
+        // Digits only: `-1` and `+1` number no unit.
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return text.parse().ok().map(Self::Tx);
         }
+        time::parse_instant(text).map(Self::Time)
     }
 
     /// The last unit that had been written at that moment.

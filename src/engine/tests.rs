@@ -224,8 +224,9 @@ fn files_come_and_go() {
         }
     });
     s.engine.close();
-    let again = Engine::open(s.engine.path(), &EngineOptions::default());
-    assert!(again.is_err(), "the first handle still holds the file");
+    // A closed engine gives the file back, though its handle lives on: a restore opens it again in the same process.
+    let again = Engine::open(s.engine.path(), &EngineOptions::default()).unwrap();
+    again.close();
 }
 
 /// The full-text index follows every write at once.

@@ -74,7 +74,7 @@ fn documented(route: Route) -> Route {
     let text = json!({ "type": "string" });
     let schema = json!({
         "type": "object",
-        "required": ["status", "timestamp", "service", "version"],
+        "required": ["status", "timestamp", "service", "version", "uptime"],
         "properties": {
             "status": { "type": "string", "enum": ["ok", "error"] },
             "timestamp": { "type": "string", "format": "date-time" },

@@ -7,6 +7,7 @@
 //! A1. Faces never reach the store or each other; authorisation is the engine's.
 //! A2. Whatever is refused, at any address, has the body of the face that owns the address.
 
+pub mod admin;
 mod download;
 mod envelope;
 mod health;

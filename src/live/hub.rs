@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use super::group::{
     Change, Delivery, EncodedCache, Kept, RootRows, Sink, State, advance, difference,
 };
 use super::index::Index;
+use super::statistics::Statistics;
 use crate::engine::tree::Root;
 use crate::engine::{self, Caller, Engine, Error, Followed, RootValue, Watched};
 
@@ -67,8 +69,10 @@ enum Message {
         request: Box<Request>,
     },
     Unsubscribe(MemberId),
-    /// Rules, a role or claims changed: what a caller may see is asked anew.
+    /// The rules changed: what callers may see is asked anew.
     Rights,
+    /// An account changed: what it may see is asked anew, should its role or claims be others now.
+    Account(Box<str>),
     Evaluated {
         group: GroupId,
         outcome: Box<Outcome>,
@@ -144,6 +148,15 @@ impl Hub {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(engine: Engine) -> std::io::Result<Self> {
+        let statistics = Arc::new(Statistics::new(engine.clock().clone()));
+        Self::counting(engine, statistics)
+    }
+
+    /// As [`Hub::start`]; every run of a live query is counted.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn counting(engine: Engine, statistics: Arc<Statistics>) -> std::io::Result<Self> {
         let (messages, inbox) = channel();
         let (jobs, job_box) = channel();
         let pending = Arc::new(AtomicUsize::new(0));
@@ -170,12 +183,19 @@ impl Hub {
                 let _ = messages.send(Message::Rights);
             });
         }
+        {
+            let (messages, rights) = (messages.clone(), Arc::clone(&rights));
+            engine.on_account_changed(move |user_id| {
+                rights.fetch_add(1, Ordering::AcqRel);
+                let _ = messages.send(Message::Account(user_id.into()));
+            });
+        }
         let active = Arc::new(AtomicU64::new(0));
         let worker = {
             let (engine, messages) = (engine.clone(), messages.clone());
             std::thread::Builder::new()
                 .name("live-query".into())
-                .spawn(move || run_jobs(&engine, &job_box, &messages))?
+                .spawn(move || run_jobs(&engine, &statistics, &job_box, &messages))?
         };
         let pump = {
             let mut pump = Pump {
@@ -213,6 +233,8 @@ impl Hub {
     ) -> Result<Subscription, Error> {
         // Before the look, so that a change in between is noticed.
         let rights = self.inner.rights.load(Ordering::Acquire);
+        // The caller may have been looked up before its account changed.
+        let caller = &as_of_now(&self.inner.engine, caller)?;
         let watched = self.inner.engine.watch(caller, &roots)?;
         let gate = Arc::new(Gate { open: Mutex::new(true), sink });
         let member = self.inner.members.fetch_add(1, Ordering::Relaxed);
@@ -246,8 +268,14 @@ impl Hub {
     }
 }
 
-fn run_jobs(engine: &Engine, jobs: &Receiver<Job>, messages: &Sender<Message>) {
+fn run_jobs(
+    engine: &Engine,
+    statistics: &Statistics,
+    jobs: &Receiver<Job>,
+    messages: &Sender<Message>,
+) {
     while let Ok(job) = jobs.recv() {
+        let started = Instant::now();
         let mut then = HashMap::new();
         let mut result = None;
         for (member, since) in job.since {
@@ -268,6 +296,7 @@ fn run_jobs(engine: &Engine, jobs: &Receiver<Job>, messages: &Sender<Message>) {
                 (answer.tx, answer.roots.into_iter().map(|(_, value)| value).collect())
             })
         });
+        statistics.query(started.elapsed());
         let outcome = Box::new(Outcome { result, then });
         if messages.send(Message::Evaluated { group: job.group, outcome }).is_err() {
             return;
@@ -341,6 +370,7 @@ impl Pump {
                 Message::Subscribe { member, request } => self.subscribe(member, *request),
                 Message::Unsubscribe(member) => self.leave(member),
                 Message::Rights => self.rights_changed(),
+                Message::Account(user_id) => self.account_changed(&user_id),
                 Message::Evaluated { group, outcome } => self.evaluated(group, *outcome),
                 Message::Stop => return,
             }
@@ -349,10 +379,12 @@ impl Pump {
     }
 
     fn subscribe(&mut self, id: MemberId, request: Request) {
-        let Request { caller, roots, mut watched, rights, since, gate } = request;
+        let Request { mut caller, roots, mut watched, rights, since, gate } = request;
         if rights != self.rights.load(Ordering::Acquire) {
-            match self.engine.watch(&caller, &roots) {
-                Ok(now) => watched = now,
+            let now = as_of_now(&self.engine, &caller)
+                .and_then(|caller| Ok((self.engine.watch(&caller, &roots)?, caller)));
+            match now {
+                Ok(now) => (watched, caller) = now,
                 Err(error) => return gate.deliver(Delivery::Failed(error)),
             }
         }
@@ -580,6 +612,22 @@ impl Pump {
         self.regroup(self.groups.keys().copied().collect());
     }
 
+    /// Looks anew at the groups of whoever has other rights now; many changes of an account change none.
+    fn account_changed(&mut self, user_id: &str) {
+        let mut outdated = HashSet::new();
+        for member in self.members.values() {
+            let Some(account) = member.caller.account().filter(|one| one.user_id == user_id) else {
+                continue;
+            };
+            // One whose session ended is told by whoever holds its connection.
+            let now = as_of_now(&self.engine, &member.caller);
+            if now.is_ok_and(|now| now.account() != Some(account)) {
+                outdated.insert(member.group);
+            }
+        }
+        self.regroup(outdated.into_iter().collect());
+    }
+
     /// Every member of these groups finds its group anew; what it saw before goes along, so that it gets the difference.
     fn regroup(&mut self, ids: Vec<GroupId>) {
         let mut old_groups = HashMap::new();
@@ -599,25 +647,24 @@ impl Pump {
                 group.waiting.remove(&id).or_else(|| group.state.clone().map(Waiting::Carry))
             });
             let waiting = waiting.unwrap_or(Waiting::Fresh);
-            // Role and claims as they are now.
-            if let Some(session) = member.caller.session().cloned() {
-                match self.engine.caller_of_session(&session) {
-                    Ok(Some(caller)) => member.caller = caller,
-                    Ok(None) => {
-                        member.gate.deliver(Delivery::Failed(Error::Unauthenticated));
-                        continue;
-                    }
-                    Err(error) => {
-                        member.gate.deliver(Delivery::Failed(error));
-                        continue;
-                    }
+            let now = as_of_now(&self.engine, &member.caller)
+                .and_then(|caller| Ok((self.engine.watch(&caller, &member.roots)?, caller)));
+            match now {
+                Ok((watched, caller)) => {
+                    member.caller = caller;
+                    self.join(id, member, watched, waiting);
                 }
-            }
-            match self.engine.watch(&member.caller, &member.roots) {
-                Ok(watched) => self.join(id, member, watched, waiting),
                 Err(error) => member.gate.deliver(Delivery::Failed(error)),
             }
         }
+    }
+}
+
+/// The caller with role and claims as they are now; no use of the session is noted.
+fn as_of_now(engine: &Engine, caller: &Caller) -> Result<Caller, Error> {
+    match caller.session() {
+        Some(session) => engine.session_holder(session)?.ok_or(Error::Unauthenticated),
+        None => Ok(caller.clone()),
     }
 }
 

@@ -94,6 +94,24 @@ fn field(name: &str) -> Operand {
     Operand::Field(FieldPath(name.into()))
 }
 
+/// Every run of a query counts, also those nobody asked for by a request (live 16.3).
+#[test]
+fn runs_are_counted() {
+    let s = Stage::new();
+    let statistics = Arc::new(super::statistics::Statistics::new(s.engine.clock().clone()));
+    let hub = Hub::counting(s.engine.clone(), Arc::clone(&statistics)).unwrap();
+    let (out, inbox) = channel();
+    let node = Node { limit: Some(2), ..Node::default() };
+    let roots = Arc::new(vec![Root { entity: "t".into(), node }]);
+    let followed = hub.subscribe(&s.user, roots, None, Arc::new(Inbox(out)));
+    let _subscription = s.runtime.block_on(followed).unwrap();
+    next(&inbox);
+    assert_eq!(statistics.queries().total, 1);
+    s.write(Verb::Set, "a", json!({}));
+    next(&inbox);
+    assert_eq!(statistics.queries().total, 2);
+}
+
 /// Entering and leaving the filter, as the protocol's transcript tells it.
 #[test]
 fn rows_enter_and_leave_a_filter() {

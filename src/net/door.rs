@@ -279,17 +279,16 @@ impl Door {
         if !allowed {
             tracing::warn!(
                 origin = ?text,
-                "refused a page of another origin; TRUSTED_ORIGINS (setting `origins`) would allow it"
+                "refused a page of another origin; TRUSTED_ORIGINS (setting `cors_origins`) would allow it"
             );
         }
         allowed
     }
 
     /// The headers of an answer to `OPTIONS`.
-    pub(super) fn preflight(&self, visitor: &Visitor, headers: &mut HeaderMap) {
-        if visitor.allow_origin.is_none() {
-            return;
-        }
+    ///
+    /// They are the same for every page; only `Access-Control-Allow-Origin`, which [`Door::leave`] adds, lets one in.
+    pub(super) fn preflight(headers: &mut HeaderMap) {
         let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
         set(header::ACCESS_CONTROL_ALLOW_METHODS, ALLOW_METHODS);
         set(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOW_HEADERS);

@@ -20,6 +20,7 @@ mod route;
 mod router;
 mod screen;
 mod server;
+mod traffic;
 pub mod websocket;
 
 pub use call::{Body, BodyError, Call, Query};
@@ -28,7 +29,10 @@ pub use door::IpRange;
 pub use event_stream::{EVENTS_WAITING_MAX, EventError, EventSender, StreamEvent, event_stream};
 pub use rate::{Rate, RateLimits, RateState, UNLIMITED};
 pub use reply::{Content, Reply};
-pub use route::{BoxFuture, Doc, Envelope, Guard, Handler, Param, RateClass, Refusal, Route};
+pub use route::{
+    BoxFuture, Described, Doc, Envelope, Guard, Handler, Param, RateClass, Refusal, Route,
+};
 pub use router::{RouteError, Router};
 pub use screen::HeadLimits;
 pub use server::{CONNECTIONS_MAX, Server, Settings, Shutdown};
+pub use traffic::{Answered, Totals, Traffic};

@@ -39,6 +39,8 @@ pub struct Param {
 #[derive(Clone, Debug, Default)]
 pub struct Doc {
     pub summary: &'static str,
+    /// No document lists it.
+    pub unlisted: bool,
     pub params: Vec<Param>,
     /// Media type and schema of the request body.
     pub body: Option<(&'static str, Value)>,
@@ -74,7 +76,7 @@ pub struct Route {
     pub rate: RateClass,
     /// Whether a slash at the end of the address is ignored.
     pub slash: bool,
-    pub doc: Doc,
+    pub doc: Arc<Doc>,
     pub run: Handler,
 }
 
@@ -107,7 +109,7 @@ impl Route {
             guard,
             rate: if names_no_limit(face) { RateClass::Unlimited } else { RateClass::Standard },
             slash: matches!(face, "tables" | "objects" | "studio"),
-            doc: Doc::default(),
+            doc: Arc::default(),
             run,
         }
     }
@@ -120,41 +122,60 @@ impl Route {
 
     #[must_use]
     pub fn summary(mut self, text: &'static str) -> Self {
-        self.doc.summary = text;
+        self.doc_mut().summary = text;
+        self
+    }
+
+    /// Keeps it out of the documents.
+    #[must_use]
+    pub fn unlisted(mut self) -> Self {
+        self.doc_mut().unlisted = true;
         self
     }
 
     #[must_use]
     pub fn query(mut self, name: &'static str, schema: Value, summary: &'static str) -> Self {
-        self.doc.params.push(Param { name, place: "query", required: false, schema, summary });
+        self.doc_mut().params.push(Param {
+            name,
+            place: "query",
+            required: false,
+            schema,
+            summary,
+        });
         self
     }
 
     #[must_use]
     pub fn header(mut self, name: &'static str, summary: &'static str) -> Self {
         let schema = serde_json::json!({ "type": "string" });
-        self.doc.params.push(Param { name, place: "header", required: false, schema, summary });
+        self.doc_mut().params.push(Param {
+            name,
+            place: "header",
+            required: false,
+            schema,
+            summary,
+        });
         self
     }
 
     /// A JSON request body.
     #[must_use]
     pub fn body(mut self, schema: Value) -> Self {
-        self.doc.body = Some(("application/json", schema));
+        self.doc_mut().body = Some(("application/json", schema));
         self
     }
 
     /// A request body of another media type that has parts, such as a form.
     #[must_use]
     pub fn media_body(mut self, media_type: &'static str, schema: Value) -> Self {
-        self.doc.body = Some((media_type, schema));
+        self.doc_mut().body = Some((media_type, schema));
         self
     }
 
     /// A request body of another media type.
     #[must_use]
     pub fn raw_body(mut self, media_type: &'static str) -> Self {
-        self.doc.body =
+        self.doc_mut().body =
             Some((media_type, serde_json::json!({ "type": "string", "format": "binary" })));
         self
     }
@@ -162,35 +183,64 @@ impl Route {
     /// A JSON success.
     #[must_use]
     pub fn reply(mut self, status: u16, schema: Value) -> Self {
-        self.doc.replies.push((status, "application/json", schema));
+        self.doc_mut().replies.push((status, "application/json", schema));
         self
     }
 
     /// A success without a body.
     #[must_use]
     pub fn empty_reply(mut self, status: u16) -> Self {
-        self.doc.replies.push((status, "", Value::Null));
+        self.doc_mut().replies.push((status, "", Value::Null));
         self
     }
 
     /// A success of another media type.
     #[must_use]
     pub fn raw_reply(mut self, status: u16, media_type: &'static str) -> Self {
-        self.doc.replies.push((status, media_type, serde_json::json!({ "type": "string" })));
+        self.doc_mut().replies.push((status, media_type, serde_json::json!({ "type": "string" })));
         self
     }
 
     #[must_use]
     pub fn example(mut self, request: Option<Value>, reply: Option<Value>) -> Self {
-        self.doc.body_example = request;
-        self.doc.reply_example = reply;
+        self.doc_mut().body_example = request;
+        self.doc_mut().reply_example = reply;
         self
     }
 
     #[must_use]
     pub fn fails(mut self, statuses: &[u16]) -> Self {
-        self.doc.fails.extend_from_slice(statuses);
+        self.doc_mut().fails.extend_from_slice(statuses);
         self
+    }
+}
+
+/// What a route says of itself, without what it does.
+#[derive(Clone, Debug)]
+pub struct Described {
+    pub face: &'static str,
+    pub method: Method,
+    pub address: &'static str,
+    pub name: &'static str,
+    pub guard: Guard,
+    pub doc: Arc<Doc>,
+}
+
+impl Route {
+    pub fn described(&self) -> Described {
+        Described {
+            face: self.face,
+            method: self.method.clone(),
+            address: self.address,
+            name: self.name,
+            guard: self.guard,
+            doc: Arc::clone(&self.doc),
+        }
+    }
+
+    /// Routes are described before they are shared, so nothing is copied.
+    fn doc_mut(&mut self) -> &mut Doc {
+        Arc::make_mut(&mut self.doc)
     }
 }
 

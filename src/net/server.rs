@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{ALLOW, CONNECTION, CONTENT_ENCODING, HeaderValue, RETRY_AFTER, UPGRADE};
 use http::request::Parts;
@@ -45,7 +45,7 @@ use super::router::{BAD_PARAMETER, Found};
 use super::screen::{HeadLimits, names_websocket};
 use super::{
     Body, BoxFuture, Call, Content, Envelope, Handler, IpRange, Rate, RateClass, RateLimits,
-    Refusal, Reply, Route, Router,
+    Refusal, Reply, Route, Router, Traffic,
 };
 use crate::util::clock::Clock;
 use crate::util::rng::Rng;
@@ -81,6 +81,8 @@ pub struct Settings {
     pub head: HeadLimits,
     /// Told when the server stops; share it with whatever runs on beside requests.
     pub shutdown: Shutdown,
+    /// Where answered requests are noted.
+    pub traffic: Traffic,
 }
 
 impl Default for Settings {
@@ -98,6 +100,7 @@ impl Default for Settings {
             times: Times::default(),
             head: HeadLimits::default(),
             shutdown: Shutdown::new(),
+            traffic: Traffic::new(Clock::system()),
         }
     }
 }
@@ -153,6 +156,7 @@ struct Shared {
     rng: Rng,
     head: HeadLimits,
     http: http1::Builder,
+    traffic: Traffic,
 }
 
 /// A running server.
@@ -222,6 +226,7 @@ impl Server {
             rng: settings.rng.clone(),
             head: settings.head,
             http,
+            traffic: settings.traffic.clone(),
         });
         let ended = watch::Sender::new(false);
         let count = match settings.workers {
@@ -425,6 +430,9 @@ async fn serve(
         return Ok(shared.finish(reply, None, request_id, None, in_flight));
     }
     let (mut parts, incoming) = request.into_parts();
+    let began = Instant::now();
+    // Shares the request's bytes.
+    let (method, uri) = (parts.method.clone(), parts.uri.clone());
     let upgrade = parts.extensions.remove::<OnUpgrade>();
     let mut protocols = parts.headers.get_all(UPGRADE).iter();
     let wants_websocket = protocols.any(|value| names_websocket(value.as_bytes()));
@@ -444,6 +452,7 @@ async fn serve(
         // What follows such a request was kept back and is not followed any further.
         reply = closing(reply);
     }
+    shared.traffic.note(&request_id, (method, uri.path()), reply.status, began.elapsed());
     Ok(shared.finish(reply, Some(&visitor), request_id, rate, in_flight))
 }
 
@@ -488,7 +497,7 @@ impl Shared {
             if let Found::WrongMethod(allow) = found {
                 reply.headers.insert(ALLOW, allow);
             }
-            self.door.preflight(visitor, &mut reply.headers);
+            Door::preflight(&mut reply.headers);
             return (reply, None);
         }
         if !self.door.origin_allowed(&parts, visitor) {

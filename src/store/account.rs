@@ -17,6 +17,8 @@ pub struct AccountRow {
     pub totp_seed: Option<Vec<u8>>,
     pub totp_enabled_at: Option<i64>,
     pub totp_step: Option<i64>,
+    /// When its holder showed that mail to the login name arrives.
+    pub verified_at: Option<i64>,
 }
 
 impl AccountRow {
@@ -29,23 +31,27 @@ impl AccountRow {
             totp_seed: row.get(4)?,
             totp_enabled_at: row.get(5)?,
             totp_step: row.get(6)?,
+            verified_at: row.get(7)?,
         })
     }
 }
 
 const BY_LOGIN: &str = "
-    SELECT rid, login, password, disabled_at, totp_seed, totp_enabled_at, totp_step
+    SELECT rid, login, password, disabled_at, totp_seed, totp_enabled_at, totp_step, verified_login.at
       FROM account
+           LEFT JOIN verified_login ON verified_login.account = rid
      WHERE login = ?1";
 
 const BY_RID: &str = "
-    SELECT rid, login, password, disabled_at, totp_seed, totp_enabled_at, totp_step
+    SELECT rid, login, password, disabled_at, totp_seed, totp_enabled_at, totp_step, verified_login.at
       FROM account
+           LEFT JOIN verified_login ON verified_login.account = rid
      WHERE rid = ?1";
 
 const PAGE: &str = "
-    SELECT rid, login, password, disabled_at, totp_seed, totp_enabled_at, totp_step
+    SELECT rid, login, password, disabled_at, totp_seed, totp_enabled_at, totp_step, verified_login.at
       FROM account
+           LEFT JOIN verified_login ON verified_login.account = rid
      WHERE rid > ?1
      ORDER BY rid
      LIMIT ?2";
@@ -84,6 +90,13 @@ impl Unit<'_> {
     pub fn set_password(&mut self, rid: i64, password: &str) -> Result<()> {
         self.prepare("UPDATE account SET password = ?2 WHERE rid = ?1")?
             .execute((rid, password))?;
+        Ok(())
+    }
+
+    /// Mail to the login name arrives. The first time counts.
+    pub fn set_verified(&mut self, rid: i64, at: i64) -> Result<()> {
+        self.prepare("INSERT OR IGNORE INTO verified_login (account, at) VALUES (?1, ?2)")?
+            .execute([rid, at])?;
         Ok(())
     }
 

@@ -25,10 +25,12 @@ pub enum Op {
     Associate = 8,
     Dissociate = 9,
     Permit = 10,
+    /// Earlier versions of several records were let go by rule; no record changed.
+    Prune = 11,
 }
 
 impl Op {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Nothing,
         Self::Create,
         Self::Update,
@@ -40,6 +42,7 @@ impl Op {
         Self::Associate,
         Self::Dissociate,
         Self::Permit,
+        Self::Prune,
     ];
 
     pub fn name(self) -> &'static str {
@@ -55,6 +58,7 @@ impl Op {
             Self::Associate => "associate",
             Self::Dissociate => "dissociate",
             Self::Permit => "permit",
+            Self::Prune => "prune",
         }
     }
 
@@ -371,6 +375,25 @@ impl Unit<'_> {
     /// Uses up this unit's number without a change.
     pub fn append_nothing(&mut self, actor: Actor) -> Result<()> {
         self.append_change(0, 0, Op::Nothing, actor, None)
+    }
+
+    /// Says in the journal that earlier versions were let go.
+    pub fn append_prune(&mut self, actor: Actor) -> Result<()> {
+        self.append_change(0, 0, Op::Prune, actor, None)
+    }
+
+    /// Drops the journal after entry `seq`, but for entries that were dated back to `tx`. For a file that is taken back.
+    pub fn forget_changes(&mut self, seq: i64, tx: i64) -> Result<()> {
+        self.prepare("DELETE FROM change WHERE seq > ?1 AND tx > ?2")?.execute((seq, tx))?;
+        Ok(())
+    }
+
+    /// Gives what happened to a record after entry `seq` the number of an earlier unit, with which it stays.
+    pub fn date_back(&mut self, rid: i64, seq: i64, tx: i64) -> Result<()> {
+        self.prepare("UPDATE change SET tx = ?3 WHERE seq > ?2 AND rid = ?1")?
+            .execute((rid, seq, tx))?;
+        self.prepare("UPDATE record SET tx = ?2 WHERE rid = ?1")?.execute((rid, tx))?;
+        Ok(())
     }
 
     /// Blanks every earlier state of a record; the entries themselves stay.

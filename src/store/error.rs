@@ -18,9 +18,12 @@ pub enum StoreError {
     /// Pages of the file contradict each other; what can be read is read.
     #[error("the file is damaged: {0}")]
     Damaged(String),
-    /// A uniqueness rule of the schema was broken; the text names table and columns.
+    /// A uniqueness rule of the schema was broken; in words for whoever asked, without tables and columns.
     #[error("already taken: {0}")]
-    Taken(String),
+    Taken(&'static str),
+    /// Somebody asked for an end before it was done.
+    #[error("it was interrupted")]
+    Cancelled,
     /// The store is stopping or its writer has ended.
     #[error("the store is closed")]
     Closed,
@@ -52,7 +55,11 @@ impl From<rusqlite::Error> for StoreError {
                     if cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
                         || cause.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY =>
                 {
-                    Self::Taken(text.clone())
+                    Self::Taken(if text.contains("alias.") {
+                        "another record of the collection has this id"
+                    } else {
+                        "something of this name or id is there"
+                    })
                 }
                 _ => Self::Sqlite(error),
             },

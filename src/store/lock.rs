@@ -16,22 +16,75 @@ pub(crate) struct FileLock {
     beside: Option<PathBuf>,
 }
 
+/// How often a file may be replaced under a process that is about to lock it.
+const REPLACED_MAX: u32 = 8;
+
 impl FileLock {
+    /// The lock of the one process that may write.
     pub(crate) fn acquire(path: &Path) -> Result<Self> {
-        let beside = (!cfg!(target_os = "linux")).then(|| {
-            let mut name = path.as_os_str().to_owned();
-            name.push("-lock");
-            PathBuf::from(name)
-        });
-        let file = open_private(beside.as_deref().unwrap_or(path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file, beside }),
-            Err(std::fs::TryLockError::WouldBlock) => {
-                Err(StoreError::InUse { path: path.display().to_string(), holder: holder(&file) })
+        for _ in 0..REPLACED_MAX {
+            let beside = lock_file(path);
+            let file = open_private(beside.as_deref().unwrap_or(path))?;
+            match file.try_lock() {
+                // A restore may have put another file there between opening and locking.
+                Ok(()) if beside.is_some() || is_at(&file, path)? => {
+                    return Ok(Self { _file: file, beside });
+                }
+                Ok(()) => {}
+                Err(std::fs::TryLockError::WouldBlock) => return Err(in_use(path, &file)),
+                Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
             }
+        }
+        Err(StoreError::Refused(format!("{} is replaced over and over", path.display())))
+    }
+
+    /// Keeps everybody from writing while a file is looked at, without changing anything. `None`: somebody has the file.
+    pub(crate) fn share(path: &Path) -> Result<Option<Self>> {
+        let beside = lock_file(path);
+        let file = match &beside {
+            None => File::open(path)?,
+            // Where no file can be made, none can be written either.
+            Some(beside) => match open_private(beside) {
+                Ok(file) => file,
+                Err(_) => return Ok(Some(Self { _file: File::open(path)?, beside: None })),
+            },
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Self { _file: file, beside })),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
             Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
         }
     }
+}
+
+impl FileLock {
+    /// Whether the lock is on a file beside the database, which stays when that is replaced.
+    pub(crate) fn is_beside(&self) -> bool {
+        self.beside.is_some()
+    }
+}
+
+/// The file that carries the lock where the database itself cannot.
+fn lock_file(path: &Path) -> Option<PathBuf> {
+    (!cfg!(target_os = "linux")).then(|| super::open::beside(path, "-lock"))
+}
+
+/// The refusal that names who has the file.
+fn in_use(path: &Path, file: &File) -> StoreError {
+    StoreError::InUse { path: path.display().to_string(), holder: holder(file) }
+}
+
+/// Whether `path` still is this file.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let held = file.metadata()?;
+    Ok(std::fs::metadata(path).is_ok_and(|at| (at.dev(), at.ino()) == (held.dev(), held.ino())))
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, _path: &Path) -> Result<bool> {
+    Ok(true)
 }
 
 impl Drop for FileLock {

@@ -1,8 +1,7 @@
-//! Looking over a whole file: integrity, counts, copies.
+//! Looking over a whole file: integrity, counts.
 
-use std::path::Path;
+use rusqlite::Connection;
 
-use super::Store;
 use super::blob::CHUNK_BYTES;
 use super::error::{Result, StoreError};
 use super::view::View;
@@ -34,16 +33,69 @@ pub struct TypeSize {
 }
 
 /// What a verification found. `faults` empty: the file is sound.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verification {
     pub counts: Counts,
+    /// Records of every type that has some, by type.
+    pub types: Vec<TypeSize>,
     pub faults: Vec<String>,
-    /// SHA-256 over the blobs' hashes, the records' states and the journal, in order.
+    /// SHA-256 over the blobs' hashes, the records' states and the journal, in order. Of a file with faults it says nothing.
     pub digest: String,
 }
 
 /// Faults after which a verification stops listing more.
 const FAULTS_MAX: usize = 100;
+
+type Check = fn(&View<'_>, &mut Verification, &dyn Fn() -> bool) -> Result<()>;
+
+/// What a verification looks at, in order.
+const STAGES: &[(&str, Check)] = &[
+    ("counts", |view, found, cancelled| view.verify_counts(found, cancelled)),
+    ("pages and indexes", |view, found, cancelled| view.verify_pages(found, cancelled)),
+    ("references", |view, found, cancelled| view.verify_references(found, cancelled)),
+    ("records", |view, found, cancelled| view.verify_records(found, cancelled)),
+    ("blobs", |view, found, cancelled| view.verify_blobs(found, cancelled)),
+    ("digest", |view, found, cancelled| view.verify_digest(found, cancelled)),
+];
+
+/// Records of every type that has some, by type.
+pub(super) fn type_sizes(connection: &Connection) -> Result<Vec<TypeSize>> {
+    let mut statement = connection.prepare(
+        "SELECT c.name || '@' || t.version, s.records, s.deleted
+           FROM (SELECT type, count(*) - count(deleted_at) AS records, count(deleted_at) AS deleted
+                   FROM record
+                  GROUP BY type) s
+           JOIN type t ON t.id = s.type
+           JOIN collection c ON c.id = t.collection
+          ORDER BY c.name, t.version",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(TypeSize { type_id: row.get(0)?, records: row.get(1)?, deleted_records: row.get(2)? })
+    })?;
+    Ok(rows.collect::<std::result::Result<_, _>>()?)
+}
+
+/// Adds every row to the digest: the first columns are numbers, those up to `columns.1` texts, each ended by its length.
+fn digest_rows(
+    connection: &Connection,
+    sql: &str,
+    columns: (usize, usize),
+    digest: &mut crypto::Sha256,
+) -> Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        for column in 0..columns.0 {
+            digest.update(&row.get::<_, i64>(column)?.to_be_bytes());
+        }
+        for column in columns.0..columns.1 {
+            let text = row.get_ref(column)?.as_bytes().map_err(rusqlite::Error::from)?;
+            digest.update(text);
+            digest.update(&(text.len() as u64).to_be_bytes());
+        }
+    }
+    Ok(())
+}
 
 impl View<'_> {
     pub fn counts(&self) -> Result<Counts> {
@@ -68,93 +120,123 @@ impl View<'_> {
 
     /// Records of every type that has some, by type. Reads the whole table of records: for query threads.
     pub fn type_sizes(&self) -> Result<Vec<TypeSize>> {
-        let mut statement = self.prepare(
-            "SELECT c.name || '@' || t.version, s.records, s.deleted
-               FROM (SELECT type, count(*) - count(deleted_at) AS records, count(deleted_at) AS deleted
-                       FROM record
-                      GROUP BY type) s
-               JOIN type t ON t.id = s.type
-               JOIN collection c ON c.id = t.collection
-              ORDER BY c.name, t.version",
-        )?;
-        let rows = statement.query_map([], |row| {
-            Ok(TypeSize {
-                type_id: row.get(0)?,
-                records: row.get(1)?,
-                deleted_records: row.get(2)?,
-            })
-        })?;
-        Ok(rows.collect::<std::result::Result<_, _>>()?)
+        type_sizes(self.connection)
     }
 
     /// Checks everything that can be checked: pages, indexes, foreign keys, every blob's bytes, the content of every record,
     /// versions without a gap. `progress` is told what is being looked at.
-    pub fn verify(&self, mut progress: impl FnMut(&str)) -> Result<Verification> {
-        let mut found = Verification { counts: self.counts()?, ..Verification::default() };
-        progress("pages and indexes");
-        self.list_faults("PRAGMA integrity_check(100)", "integrity", &mut found)?;
-        progress("references");
+    pub fn verify(&self, progress: impl FnMut(&str)) -> Result<Verification> {
+        self.verify_until(progress, &|| false)
+    }
+
+    /// As [`View::verify`]; ends with [`StoreError::Cancelled`] once `cancelled` says so.
+    pub(super) fn verify_until(
+        &self,
+        mut progress: impl FnMut(&str),
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Verification> {
+        let mut found = Verification::default();
+        for (stage, check) in STAGES {
+            progress(stage);
+            if cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            match check(self, &mut found, cancelled) {
+                // What cannot be read is what this looks for; the rest is still looked at.
+                Err(error @ (StoreError::Damaged(_) | StoreError::Sqlite(_))) => {
+                    found.fault(format!("{stage}: {error}"));
+                }
+                other => other?,
+            }
+        }
+        Ok(found)
+    }
+
+    fn verify_counts(&self, found: &mut Verification, _: &dyn Fn() -> bool) -> Result<()> {
+        found.counts = self.counts()?;
+        found.types = self.type_sizes()?;
+        Ok(())
+    }
+
+    fn verify_pages(&self, found: &mut Verification, _: &dyn Fn() -> bool) -> Result<()> {
+        self.list_faults("PRAGMA integrity_check(100)", "integrity", found)
+    }
+
+    fn verify_references(&self, found: &mut Verification, _: &dyn Fn() -> bool) -> Result<()> {
         self.list_faults(
             "SELECT 'row ' || rowid || ' of ' || \"table\" FROM pragma_foreign_key_check",
             "reference",
-            &mut found,
-        )?;
-        progress("records");
+            found,
+        )
+    }
+
+    fn verify_records(&self, found: &mut Verification, _: &dyn Fn() -> bool) -> Result<()> {
         self.list_faults(
             "SELECT 'record ' || rid || ' holds no JSON object' FROM record
               WHERE NOT json_valid(content) OR json_type(content) <> 'object' LIMIT 100",
             "record",
-            &mut found,
+            found,
         )?;
         self.list_faults(
             "SELECT 'version ' || version || ' of record ' || rid || ' is no JSON' FROM change
               WHERE replaced IS NOT NULL AND NOT json_valid(replaced) LIMIT 100",
             "history",
-            &mut found,
-        )?;
+            found,
+        )
+    }
+
+    fn verify_blobs(&self, found: &mut Verification, cancelled: &dyn Fn() -> bool) -> Result<()> {
         self.list_faults(
             "SELECT 'a piece of an unknown blob: ' || id FROM blob_chunk
               WHERE (id >> 20) NOT IN (SELECT id FROM blob) LIMIT 100",
             "blob",
-            &mut found,
+            found,
         )?;
-        progress("blobs");
+        let mut after = 0;
+        loop {
+            let page = self.blobs_after(after, 100)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.id;
+            for blob in &page {
+                if cancelled() {
+                    return Err(StoreError::Cancelled);
+                }
+                match self.blob_fault(blob) {
+                    Err(StoreError::Damaged(reason)) => {
+                        found.fault(format!("blob {} cannot be read: {reason}", blob.hash));
+                    }
+                    other => other?.into_iter().for_each(|fault| found.fault(fault)),
+                }
+            }
+        }
+    }
+
+    fn verify_digest(&self, found: &mut Verification, _: &dyn Fn() -> bool) -> Result<()> {
         let mut digest = crypto::Sha256::new();
         let mut after = 0;
         loop {
             let page = self.blobs_after(after, 100)?;
             let Some(last) = page.last() else { break };
             after = last.id;
-            for blob in &page {
-                if let Some(fault) = self.blob_fault(blob)? {
-                    found.fault(fault);
-                }
-                digest.update(blob.hash.as_bytes());
-            }
+            page.iter().for_each(|blob| digest.update(blob.hash.as_bytes()));
         }
-        progress("digest");
-        let mut statement = self.connection.prepare(
-            "SELECT rid, version, type, coalesce(deleted_at, 0), content FROM record ORDER BY rid",
+        digest_rows(
+            self.connection,
+            "SELECT rid, version, type, coalesce(deleted_at, 0), created_at, content, coalesce(permissions, ''),
+                    coalesce(associations, ''), coalesce(alias, ''), coalesce(parent, '')
+               FROM record
+              ORDER BY rid",
+            (5, 10),
+            &mut digest,
         )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            for column in 0..4 {
-                digest.update(&row.get::<_, i64>(column)?.to_be_bytes());
-            }
-            digest.update(row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?.as_bytes());
-        }
-        let mut statement = self.connection.prepare(
+        digest_rows(
+            self.connection,
             "SELECT tx, rid, version, op, coalesce(replaced, '') FROM change ORDER BY seq",
+            (4, 5),
+            &mut digest,
         )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            for column in 0..4 {
-                digest.update(&row.get::<_, i64>(column)?.to_be_bytes());
-            }
-            digest.update(row.get_ref(4)?.as_str().map_err(rusqlite::Error::from)?.as_bytes());
-        }
         found.digest = crypto::hex(&digest.finish());
-        Ok(found)
+        Ok(())
     }
 
     fn list_faults(&self, sql: &str, what: &str, found: &mut Verification) -> Result<()> {
@@ -191,41 +273,9 @@ impl View<'_> {
 }
 
 impl Verification {
-    fn fault(&mut self, text: String) {
+    pub(super) fn fault(&mut self, text: String) {
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(text);
         }
-    }
-}
-
-impl Store {
-    /// Copies the file as it is at one moment to `target`, which must not exist, while writing goes on. The copy has mode 0600
-    /// and is a stack file of its own. `progress` gets pages left and pages in all.
-    pub fn copy_to(&self, target: &Path, mut progress: impl FnMut(i32, i32)) -> Result<()> {
-        if target.exists() {
-            return Err(StoreError::Refused(format!("{} exists already", target.display())));
-        }
-        drop(super::lock::open_private(target)?);
-        let source = self.inner.shared.take_reader()?;
-        let mut copy = super::open::open_copy(target)?;
-        {
-            // One read snapshot for the whole copy: what is written meanwhile does not restart it.
-            source.execute_batch("BEGIN; SELECT count(*) FROM meta;")?;
-            let backup = rusqlite::backup::Backup::new(&source, &mut copy)?;
-            loop {
-                let state = backup.step(256)?;
-                let at = backup.progress();
-                progress(at.remaining, at.pagecount);
-                if state == rusqlite::backup::StepResult::Done {
-                    break;
-                }
-                std::thread::yield_now();
-            }
-        }
-        source.execute_batch("COMMIT")?;
-        copy.pragma_update(None, "journal_mode", "DELETE")?;
-        drop(copy);
-        self.inner.shared.give_back(source);
-        Ok(())
     }
 }

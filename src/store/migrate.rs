@@ -14,7 +14,7 @@ use super::lock;
 use super::open::{APPLICATION_ID, FORMAT, SCHEMA, beside};
 
 /// `MIGRATIONS[n]` brings a file of format `n + 1` to `n + 2`.
-const MIGRATIONS: &[&str] = &[];
+const MIGRATIONS: &[&str] = &[include_str!("formats/to_2.sql")];
 const _: () = assert!(MIGRATIONS.len() + 1 == FORMAT as usize);
 
 pub(crate) fn create(connection: &Connection) -> Result<()> {
@@ -136,6 +136,21 @@ mod tests {
         said.execute_batch(SCHEMA).unwrap();
         assert_eq!(described(&made), described(&said));
         assert!(copies(folder.path()).is_empty());
+    }
+
+    /// A file of each earlier format, brought up, is what `schema.sql` says.
+    #[test]
+    fn every_format_becomes_the_current_one() {
+        let said = Connection::open_in_memory().unwrap();
+        said.execute_batch(SCHEMA).unwrap();
+        for (steps, earlier) in [(0, include_str!("formats/1.sql"))] {
+            let old = Connection::open_in_memory().unwrap();
+            old.execute_batch(earlier).unwrap();
+            for step in &MIGRATIONS[steps..] {
+                old.execute_batch(step).unwrap();
+            }
+            assert_eq!(described(&old), described(&said));
+        }
     }
 
     /// An older file (here: one of today, with the steps of two later formats) is copied, brought up, and nothing is lost.

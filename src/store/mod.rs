@@ -15,10 +15,13 @@
 
 mod account;
 mod alias;
+mod archive;
 mod association;
+mod backup;
 mod blob;
 mod change;
 mod checkpoint;
+mod compact;
 mod error;
 mod filter;
 mod find;
@@ -26,6 +29,7 @@ mod grant;
 mod halt;
 mod idempotency;
 mod lock;
+mod mail_link;
 mod maintain;
 mod meta;
 mod mfa_challenge;
@@ -33,10 +37,13 @@ mod migrate;
 mod name;
 mod open;
 mod postbox;
+mod prune;
 mod query_threads;
 mod record;
 mod related;
+mod restore;
 mod resumable_upload;
+mod salvage;
 mod search;
 mod session;
 mod sign_in_failure;
@@ -50,22 +57,29 @@ mod writer;
 
 pub use account::AccountRow;
 pub use alias::FIXED_IDS;
+pub use archive::Archive;
 pub use association::{AssociationKind, AssociationRow};
+pub use backup::{BackupFile, BackupOrder, BackupStage, Cancel, remove_abandoned, sha256_of};
 pub use blob::{BlobRow, CHUNK_BYTES, UploadId};
 pub use change::{Actor, ChangeRow, Op, Replaced};
+pub use compact::{Compacted, compact};
 pub use error::{Result, StoreError};
 pub use find::{
     Bind, Direction, Find, IsDeadline, Related, Scope, SortKey, Span, ValueTest, json_bind,
 };
 pub use grant::{Given, GrantRow};
 pub use idempotency::AnswerRow;
+pub use mail_link::{LinkPurpose, MailLinkRow};
 pub use maintain::{Counts, TypeSize, Verification};
 pub use mfa_challenge::ChallengeRow;
 pub use name::NameId;
 pub use open::{APPLICATION_ID, FORMAT, SCHEMA, check_file};
+pub use prune::{Kept, WithHistory};
 pub use query_threads::QUERY_QUEUE_MAX;
 pub use record::RecordRow;
+pub use restore::{Staging, finish_restore, restore_waits, staged_for};
 pub use resumable_upload::{RESUMABLE_MS_MAX, ResumableRow};
+pub use salvage::Salvaged;
 pub use session::SessionRow;
 pub use sign_in_failure::FailureRow;
 pub use signing_key::SigningKeyRow;
@@ -129,6 +143,8 @@ pub(crate) struct Shared {
     names: name::Names,
     rights: grant::Rights,
     types: RwLock<Arc<Types>>,
+    /// The unit that last changed them; changed under their lock.
+    types_tx: AtomicI64,
     last_tx: AtomicI64,
     clock: Clock,
     halt: halt::Halt,
@@ -142,7 +158,8 @@ struct Inner {
     checkpointer: checkpoint::Checkpointer,
     shared: Arc<Shared>,
     query_deadline: Duration,
-    _lock: lock::FileLock,
+    /// Given back when the store is closed, so that the same process may open the file again.
+    lock: Mutex<Option<lock::FileLock>>,
 }
 
 impl Store {
@@ -153,6 +170,11 @@ impl Store {
     /// than this program, or is damaged.
     pub fn open(path: &Path, options: &Options) -> Result<Self> {
         let lock = lock::FileLock::acquire(path)?;
+        let (lock, old) = restore::take_over(path, lock)?;
+        if let Some(old) = old {
+            let (name, old) = (path.display(), old.display());
+            tracing::warn!("{name} was restored; the file before it is {old}");
+        }
         let whole = open::open_writer(path, options).and_then(|connection| {
             let types = Types::load(&connection)?;
             let last_tx = change::last_tx(&connection)?;
@@ -168,6 +190,7 @@ impl Store {
             names: name::Names::default(),
             rights: grant::Rights::default(),
             types: RwLock::new(Arc::new(types)),
+            types_tx: AtomicI64::new(0),
             last_tx: AtomicI64::new(last_tx),
             clock: options.clock.clone(),
             halt: halt::Halt::default(),
@@ -197,7 +220,7 @@ impl Store {
                 checkpointer,
                 shared,
                 query_deadline: options.query_deadline,
-                _lock: lock,
+                lock: Mutex::new(Some(lock)),
             }),
         };
         if !store.is_read_only() {
@@ -317,11 +340,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.inner
-            .writer
-            .submit(false, postbox::Postbox::own(), work)?
-            .await
-            .unwrap_or_else(|_| Err(StoreError::Closed.into()))
+        self.submit(false, work).await
     }
 
     /// As [`Store::write`], for units whose later steps may fail after earlier ones wrote.
@@ -333,9 +352,21 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
+        self.submit(true, work).await
+    }
+
+    async fn submit<T, E>(
+        &self,
+        several_steps: bool,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
         self.inner
             .writer
-            .submit(true, postbox::Postbox::own(), work)?
+            .submit(several_steps, postbox::Postbox::own(), work)?
             .await
             .unwrap_or_else(|_| Err(StoreError::Closed.into()))
     }
@@ -377,12 +408,13 @@ impl Store {
         self.inner.writer.listen(Box::new(listener));
     }
 
-    /// Ends the threads after what is queued, empties the write-ahead log, closes every connection.
+    /// Ends the threads after what is queued, empties the write-ahead log, closes every connection, gives the file back.
     pub fn close(&self) {
         self.inner.queries.stop();
         self.inner.checkpointer.stop();
         self.inner.shared.close_readers();
         self.inner.writer.stop();
+        self.inner.lock.lock().expect("no holder of this lock panics").take();
     }
 }
 

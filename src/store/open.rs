@@ -12,12 +12,14 @@ use super::{Durability, Options, filter, migrate};
 /// "CARN": marks a SQLite file as ours.
 pub const APPLICATION_ID: i32 = 0x4341_524E;
 /// The format this program writes.
-pub const FORMAT: i32 = 1;
+pub const FORMAT: i32 = 2;
 /// The complete schema of [`FORMAT`].
 pub const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// The log is truncated to this size when a checkpoint has emptied it.
 const JOURNAL_BYTES_MAX: i64 = 64 << 20;
+/// How long a connection waits for another one's lock.
+pub(crate) const BUSY_WAIT_MAX: std::time::Duration = std::time::Duration::from_secs(5);
 const STATEMENTS_CACHED_MAX: usize = 128;
 
 /// Opens the writing connection: makes a new file, refuses a foreign or newer one, migrates an older one.
@@ -55,6 +57,7 @@ pub(crate) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "cache_size", -8_000)?;
     migrate::migrate(path, &connection)?;
+    super::backup::unlabel(&connection)?;
     Ok(connection)
 }
 
@@ -76,11 +79,12 @@ pub(crate) fn open_salvager(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-fn only_read(connection: &Connection) -> Result<()> {
+pub(crate) fn only_read(connection: &Connection) -> Result<()> {
     limit(connection)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-    connection.pragma_update(None, "cache_size", -4_000)?;
+    // Asks for the list of tables, which may be damaged: the size by default does as well then.
+    let _ = connection.pragma_update(None, "cache_size", -4_000);
     Ok(())
 }
 
@@ -93,10 +97,12 @@ pub(crate) fn open_checkpointer(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
+pub(crate) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_WAIT_MAX)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
+    // A plan may not depend on bound values: else partial indexes have SQLite plan a list anew for every value (12 % of it).
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     filter::register(&connection)?;
     Ok(connection)
 }
@@ -233,6 +239,40 @@ mod tests {
             }
         }
         target
+    }
+
+    /// S56: a connection that reads can do nothing else, and takes nothing of the file's schema for code.
+    #[test]
+    fn s56_readers_only_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.cairn");
+        let store = Store::open(&path, &Options::default()).unwrap();
+        let reader = open_reader(&path).unwrap();
+        for sql in [
+            "DELETE FROM record",
+            "CREATE TABLE other (a)",
+            "ATTACH ':memory:' AS other",
+            "PRAGMA user_version = 7",
+            "SELECT load_extension('other')",
+        ] {
+            assert!(reader.execute_batch(sql).is_err(), "{sql}");
+        }
+        let number = |pragma: &str| -> i64 {
+            reader.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).unwrap_or(0)
+        };
+        assert_eq!((number("query_only"), number("trusted_schema")), (1, 0));
+        assert_eq!((number("cell_size_check"), number("mmap_size")), (1, 0));
+        assert!(reader.db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE).unwrap());
+        for (limit, most) in [
+            (Limit::SQLITE_LIMIT_ATTACHED, 0),
+            (Limit::SQLITE_LIMIT_EXPR_DEPTH, 500),
+            (Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1_000),
+            (Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 32_766),
+            (Limit::SQLITE_LIMIT_LENGTH, 64 << 20),
+        ] {
+            assert!(reader.limit(limit).unwrap() <= most, "{limit:?}");
+        }
+        store.close();
     }
 
     /// A process killed before its first checkpoint left a file that was taken for somebody else's.

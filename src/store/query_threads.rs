@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::Shared;
 use super::error::{Result, StoreError};
 use super::view::{View, on_snapshot};
+use crate::util::process::step_back;
 
 /// Queries that may wait for a thread; past that the answer is `Busy`.
 pub const QUERY_QUEUE_MAX: usize = 64;
@@ -47,11 +48,12 @@ impl QueryThreads {
         let mut threads = Vec::with_capacity(count);
         for n in 0..count {
             let (line, shared) = (Arc::clone(&line), Arc::clone(&shared));
-            threads.push(
-                std::thread::Builder::new()
-                    .name(format!("query-{n}"))
-                    .spawn(move || work(&line, &shared, deadline))?,
-            );
+            threads.push(std::thread::Builder::new().name(format!("query-{n}")).spawn(
+                move || {
+                    step_back();
+                    work(&line, &shared, deadline);
+                },
+            )?);
         }
         Ok(Self { line, threads: Mutex::new(threads) })
     }

@@ -158,3 +158,30 @@ fn a_full_file_refuses_whole_units() {
     s.store.write_blocking(move |unit| unit.set_meta_text("long", &long)).unwrap();
     assert!(there("long").is_some());
 }
+
+/// What a unit may have to take back outgrows memory: it goes on in a temporary file. SQLite writes what it kept in memory in
+/// one piece there, of which the system's call takes the low 17 bits of its length: with 4 MiB kept, that was nothing, and the
+/// unit was told that the disk is full.
+#[test]
+fn a_unit_that_changes_many_pages_is_not_refused() {
+    let s = stand(&Options::default());
+    let size = 256 * 1024;
+    s.store
+        .write_blocking(move |unit| {
+            for number in 0..40 {
+                let bytes = vec![u8::try_from(number).unwrap_or(0); size];
+                unit.put_blob(&format!("{number}"), &bytes)?;
+            }
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    s.store
+        .write_blocking(move |unit| {
+            unit.overwriting(|unit| {
+                unit.connection
+                    .execute("UPDATE blob_chunk SET bytes = zeroblob(length(bytes))", [])?;
+                Ok::<_, StoreError>(())
+            })
+        })
+        .unwrap();
+}

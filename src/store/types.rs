@@ -171,6 +171,8 @@ pub struct NewType {
     pub search: bool,
     /// Configuration of the collection, stored when the collection is new.
     pub collection_config: Option<String>,
+    /// Milliseconds; now when absent.
+    pub created_at: Option<i64>,
 }
 
 impl View<'_> {
@@ -263,7 +265,7 @@ impl Unit<'_> {
                 (id, new.collection_config)
             }
         };
-        let at = self.at;
+        let at = new.created_at.unwrap_or(self.at);
         let row_id = self
             .prepare(
                 "INSERT INTO type (collection, version, name, schema, schema_hash, migrates_from, search, created_at)
@@ -302,7 +304,7 @@ impl Unit<'_> {
     pub fn update_type(&mut self, old: &TypeInfo, info: TypeInfo) -> Result<Arc<TypeInfo>> {
         self.prepare(
             "UPDATE type
-                SET name = ?2, schema = ?3, schema_hash = ?4, migrates_from = ?5, search = ?6
+                SET name = ?2, schema = ?3, schema_hash = ?4, migrates_from = ?5, search = ?6, created_at = ?7
               WHERE id = ?1",
         )?
         .execute((
@@ -312,6 +314,7 @@ impl Unit<'_> {
             &info.schema_hash,
             &info.migrates_from,
             info.search,
+            info.created_at,
         ))?;
         self.make_indexes(Some(old), &info)?;
         Ok(self.remember_type(info))
@@ -339,6 +342,14 @@ impl Unit<'_> {
             of.row_id
         );
         Ok(self.connection.prepare(&sql)?.exists([json_path(field)])?)
+    }
+
+    /// Makes the field indexes of every type that are missing.
+    pub fn remake_indexes(&mut self) -> Result<()> {
+        for info in self.types().all() {
+            self.make_indexes(None, &info)?;
+        }
+        Ok(())
     }
 
     /// Makes and drops field indexes as the type says. Sorted by time within a value, so that a filtered page needs no sort.

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rusqlite::{CachedStatement, Connection};
 
@@ -39,6 +40,16 @@ impl View<'_> {
     /// The registered types.
     pub fn types(&self) -> Arc<Types> {
         self.types.clone().unwrap_or_else(|| self.shared.types())
+    }
+
+    /// The unit that last changed [`View::types`], when these are the types of the snapshot: they are published a moment after
+    /// their commit, so a reader may find newer or older ones. The same answer before and after a piece of work means that
+    /// all of it saw the snapshot's own types.
+    pub fn types_tx(&self) -> Result<Option<i64>> {
+        let of_types = self.shared.types_tx.load(Ordering::Acquire);
+        let tx = self.last_tx()?;
+        let is_published = tx <= self.shared.last_tx.load(Ordering::Acquire);
+        Ok((of_types <= tx && is_published).then_some(of_types))
     }
 
     /// The clock's time.

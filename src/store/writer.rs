@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -34,6 +35,9 @@ pub const BATCH_UNITS_MAX: usize = 512;
 /// Units that may wait for the writer; past that the answer is `Busy`.
 pub const QUEUE_UNITS_MAX: usize = 4_096;
 const _: () = assert!(BATCH_UNITS_MAX <= QUEUE_UNITS_MAX);
+
+/// How long the writer waits for readers before it leaves the log for later.
+const CHECKPOINT_WAIT_MAX: Duration = Duration::from_millis(10);
 
 /// One change of one record, for those who follow commits.
 #[derive(Clone, Debug)]
@@ -376,11 +380,14 @@ impl Loop {
             "RESTART" => "PRAGMA wal_checkpoint(RESTART)",
             _ => "PRAGMA wal_checkpoint(TRUNCATE)",
         };
+        // A reader that holds its snapshot for long (a backup, an export) is not waited for: it would be everybody's wait.
+        let _ = self.connection.busy_timeout(CHECKPOINT_WAIT_MAX);
         if let Err(error) = self.connection.query_row(sql, [], |_| Ok(())).map_err(StoreError::from)
         {
             tracing::warn!(%error, mode, "a checkpoint failed");
             self.shared.halt.look_at(&error);
         }
+        let _ = self.connection.busy_timeout(super::open::BUSY_WAIT_MAX);
     }
 
     /// Runs a batch that starts with `first`. False when the writer must end.
@@ -513,7 +520,9 @@ impl Loop {
     fn publish(&self, batch: Batch) {
         self.signals.committed.store(true, Ordering::Relaxed);
         if let Some(types) = batch.types {
-            *self.shared.types.write().expect("no holder of this lock panics") = types;
+            let mut current = self.shared.types.write().expect("no holder of this lock panics");
+            *current = types;
+            self.shared.types_tx.store(batch.last_tx, Ordering::Release);
         }
         self.shared.names.publish(batch.names);
         self.shared.rights.settle();

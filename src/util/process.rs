@@ -1,4 +1,4 @@
-//! What the operating system says about this process.
+//! What the operating system says about this process, and what it is asked for a thread.
 //!
 //! Knows where Linux keeps it. Does not know what it is used for.
 
@@ -7,6 +7,17 @@
 pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(resident)
+}
+
+/// Has the calling thread step back behind the threads that answer requests: for work that takes long by nature. Where the
+/// system has no priority of a thread, or allows none, nothing changes.
+pub fn step_back() {
+    /// A tenth of the share of a thread that competes with it; every idle moment is still its own.
+    #[cfg(target_os = "linux")]
+    const NICENESS: i32 = 10;
+    // On Linux "this process" is the calling thread.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
 /// `VmRSS:     12345 kB`.

@@ -274,6 +274,17 @@ impl Server {
     pub fn raw(&self, bytes: &[u8]) -> Vec<u8> {
         exchange(self.address, bytes)
     }
+
+    /// As [`Server::raw`], of a server that may be ending: what came of an answer, which may be nothing.
+    pub fn raw_if_any(&self, bytes: &[u8]) -> Vec<u8> {
+        let mut answer = Vec::new();
+        if let Ok(mut stream) = TcpStream::connect(self.address)
+            && stream.write_all(bytes).is_ok()
+        {
+            let _ = stream.read_to_end(&mut answer);
+        }
+        answer
+    }
 }
 
 impl Drop for Server {

@@ -120,3 +120,23 @@ fn sessions_of_everybody() {
     assert_eq!(profile["data"][0]["id"], session["user"]["id"]);
     assert_eq!(profile["data"][0]["claims"], Value::Null);
 }
+
+/// 16.5: what administration addresses there are is for administrators to know.
+#[test]
+fn unknown_addresses_are_unknown_to_administrators_only() {
+    let server = Setup::new().start();
+    for path in ["/api/admin/nothing", "/api/admin/stats/more", "/api/admin/functions2"] {
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let ask = |who: crate::common::Who| who.send(call(method, path));
+            refused(ask(server.anonymous()), 401, "UNAUTHENTICATED");
+            refused(ask(server.person()), 403, "PERMISSION_DENIED");
+            refused(ask(server.owner()), 404, "NOT_FOUND");
+        }
+    }
+    let wrong = server.owner().send(call("POST", "/api/admin/stats"));
+    assert_eq!(wrong.header("allow"), Some("GET, HEAD, OPTIONS"));
+    refused(wrong, 405, "INVALID_ARGUMENT");
+    let document = server.owner().get("/api/openapi.json").is(200);
+    let listed = document["paths"].as_object().unwrap().keys();
+    assert!(!listed.into_iter().any(|path| path.contains("/api/admin/{path}")));
+}

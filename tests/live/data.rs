@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{call, encode, server};
+use crate::common::{Setup, call, encode, server};
 use crate::support::{entity, ids, make, named, refused, tx};
 
 #[test]
@@ -227,4 +227,31 @@ fn a_create_sent_twice_happens_once() {
         let request = call("POST", &format!("/api/data/{t}")).header("Idempotency-Key", key);
         refused(who.send(request.json(&json!({}))), 400, "INVALID_ARGUMENT");
     }
+}
+
+/// 5.4: accounts have every field of a profile; what an administrator puts beside them is shown as it is (transcript of 22).
+#[test]
+fn users_are_profiles_and_plain_records() {
+    let server = Setup::new().env("CAIRN_SIGNUP", "open").start();
+    let form = json!({ "email": "u@example.com", "password": "quartz-lantern-7" });
+    let made = server.anonymous().post("/api/auth/signup", form).is(201);
+    let id = made["user"]["id"].as_str().unwrap();
+    server.owner().post("/api/data/users", json!({ "id": "darsh", "name": "D" })).is(201);
+    let all = server.owner().post("/api/query", json!({ "users": {} })).is(200);
+    assert_eq!(
+        all["users"],
+        json!([
+            { "id": id, "email": "u@example.com", "role": "editor", "displayName": null,
+              "avatarUrl": null, "metadata": {}, "createdAt": made["user"]["createdAt"] },
+            { "id": "darsh", "name": "D" }
+        ])
+    );
+    let one = server.owner().get(&format!("/api/data/users/{id}")).is(200);
+    assert_eq!(one["data"], all["users"][0]);
+    let rules = json!({ "version": 1, "entities": { "users": { "read": {
+        "allow": true, "fields": { "metadata": false, "avatarUrl": { "role": "admin" } } } } } });
+    server.owner().put("/api/admin/rules", rules).is(200);
+    let seen = server.person().get(&format!("/api/data/users/{id}")).is(200);
+    let names: Vec<&String> = seen["data"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["id", "email", "role", "displayName", "createdAt"]);
 }

@@ -16,6 +16,7 @@ mod data;
 mod functions;
 mod http_manners;
 mod libraries;
+mod mail;
 mod mutate;
 mod query;
 mod rules;

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cairn::engine::Verb;
+use cairn::engine::{Role, Verb};
 use cairn::faces::live::streams::StreamTimes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{Client, Got};
 use crate::stage::Stage;
@@ -80,6 +80,53 @@ fn the_end_of_a_session_ends_its_connections() {
     client.ask(&json!({ "type": "auth", "token": secret }));
     s.revoke(&id);
     shut_out(&mut client, "The session has ended");
+}
+
+/// S49: a subscription is told what its account may see now, not what it might see when it began.
+#[test]
+fn a_change_of_role_or_claims_reaches_open_subscriptions() {
+    let s = Stage::new();
+    let (user, owner) = (s.user("a"), s.engine.owner_caller());
+    s.rules(json!({ "version": 1, "entities": { "t": { "read": { "any": [
+        { "role": "editor" }, { "$where": { "team": "$auth.claims.team" } } ] } } } }));
+    s.write(&owner, Verb::Insert, "t/red", json!({ "team": "red" }));
+    s.write(&owner, Verb::Insert, "t/blue", json!({ "team": "blue" }));
+    let mut client = s.signed_in(&user);
+    let window = json!({ "t": { "$order": { "team": "asc" }, "$limit": 5 } });
+    for (id, query) in [("all", json!({ "t": {} })), ("window", window)] {
+        let first = client.ask(&json!({ "type": "subscribe", "id": id, "query": query }));
+        assert_eq!(first["data"]["t"].as_array().unwrap().len(), 2, "{first}");
+    }
+    let since = s.engine.last_tx();
+    let told = |client: &mut crate::client::Client| {
+        let mut both = [client.message(), client.message()];
+        both.sort_by_key(|message| message["id"].as_str().unwrap().to_owned());
+        both.map(|message| (message["added"].clone(), message["removed"].clone()))
+    };
+    s.set_role(&user, Role::Viewer);
+    for (added, mut removed) in told(&mut client) {
+        removed.as_array_mut().unwrap().sort_by_key(Value::to_string);
+        assert_eq!((added, removed), (json!([]), json!(["blue", "red"])));
+    }
+    s.set_claims(&user, json!({ "team": "red" }));
+    for (added, removed) in told(&mut client) {
+        assert_eq!((added, removed), (json!([{ "id": "red", "team": "red" }]), json!([])));
+    }
+    // What it saw before, under other rights, cannot be told as a difference.
+    let query = json!({ "t": {} });
+    let again =
+        client.ask(&json!({ "type": "subscribe", "id": "all", "query": query, "since": since }));
+    assert_eq!(again["type"], "q-init", "{again}");
+    // A change of something else runs nothing again and tells nothing.
+    s.write(&owner, Verb::Merge, &format!("users/{}", user.id), json!({ "displayName": "A" }));
+    s.write(&owner, Verb::Insert, "t/last", json!({ "team": "red" }));
+    for (added, _) in told(&mut client) {
+        assert_eq!(added, json!([{ "id": "last", "team": "red" }]));
+    }
+    s.set_role(&user, Role::Editor);
+    for (added, removed) in told(&mut client) {
+        assert_eq!((added, removed), (json!([{ "id": "blue", "team": "blue" }]), json!([])));
+    }
 }
 
 /// C1: until a client has had an answer after `auth-ok`, it is asked by a control frame only.

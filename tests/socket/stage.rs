@@ -11,7 +11,7 @@ use cairn::auth::accounts::{AccountSettings, Accounts, SignUpForm, SignUpPolicy}
 use cairn::auth::password_pool::PasswordPool;
 use cairn::crypto::password::Cost;
 use cairn::engine::accounts::{Device, Terms};
-use cairn::engine::{Caller, Engine, EngineOptions, NewRecord, NewTypeInput, RowOp, Verb};
+use cairn::engine::{Caller, Engine, EngineOptions, NewRecord, NewTypeInput, Role, RowOp, Verb};
 use cairn::faces::Envelopes;
 use cairn::faces::live::http::LiveFace;
 use cairn::faces::live::query_form::QueryLimits;
@@ -81,6 +81,7 @@ impl Stage {
             display_name: None,
             avatar_url: None,
             metadata: Map::new(),
+            invitation: None,
         };
         let session = self
             .runtime
@@ -93,6 +94,22 @@ impl Stage {
 
     pub(crate) fn end_session(&self, user: &User) {
         self.runtime.block_on(self.engine.sign_out(&user.caller)).unwrap();
+    }
+
+    pub(crate) fn rules(&self, document: Value) {
+        let owner = self.engine.owner_caller();
+        let document = document.as_object().cloned();
+        self.runtime.block_on(self.engine.set_rules(&owner, document)).unwrap();
+    }
+
+    pub(crate) fn set_role(&self, user: &User, role: Role) {
+        let owner = self.engine.owner_caller();
+        self.runtime.block_on(self.engine.set_role(&owner, &user.id, role)).unwrap();
+    }
+
+    pub(crate) fn set_claims(&self, user: &User, claims: Value) {
+        let (owner, claims) = (self.engine.owner_caller(), claims.as_object().cloned().unwrap());
+        self.runtime.block_on(self.engine.set_claims(&owner, &user.id, claims)).unwrap();
     }
 
     /// Issues a token of the stack, and revokes the one before with [`Stage::revoke`].

@@ -32,6 +32,9 @@ fn the_configuration_is_the_owners_and_stays() {
             json!({ "toTypeId": "_config@1", "content": { "entityId": "did:web:a.b" } }),
         )
         .conflict();
+    // There is no second one, and nothing becomes one.
+    let second = json!({ "typeId": "_config@1", "content": { "entityId": s.owner_did() } });
+    owner.create(second).conflict();
     owner.delete("/records/_config").conflict();
     owner.delete("/records/_config?hard=true").conflict();
     let last = owner.get("/records/_config").is(200);

@@ -6,27 +6,15 @@ import { useEffect } from 'preact/hooks';
 import { asOf, go, href, place } from './router';
 import { asOfText, count } from './lib/format';
 import { AsOfClock } from './parts/clock';
-import { Button, Empty, Loading, Problem } from './parts/basics';
+import { Button, Empty, Problem } from './parts/basics';
 import { Icon, Logo, type IconName } from './parts/icons';
+import { lazy } from './parts/lazy';
 import { Palette } from './parts/palette';
 import { catalogFault, collections, refreshCatalog, types } from './state/catalog';
+import { feedState, startFeed } from './state/feed';
 import { session, signOut } from './state/session';
 import { OverviewPage } from './pages/overview';
 import { DataPage } from './pages/data';
-
-/** A page that is loaded when first shown. */
-function lazy(load: () => Promise<ComponentType>): ComponentType {
-  const loaded = signal<ComponentType | null>(null);
-  const fault = signal<unknown>(null);
-  return function Lazy() {
-    useEffect(() => {
-      if (!loaded.value) load().then((page) => (loaded.value = page), (problem) => (fault.value = problem));
-    }, []);
-    const Page = loaded.value;
-    if (fault.value) return <Problem of="This page could not be loaded. Reload to try again." />;
-    return Page ? <Page /> : <Loading />;
-  };
-}
 
 interface Entry {
   path: string;
@@ -42,10 +30,31 @@ export const PAGES: Entry[] = [
   { path: 'types', label: 'Types', icon: 'types', page: lazy(() => import('./pages/types').then((m) => m.TypesPage)) },
   { path: 'files', label: 'Files', icon: 'files', page: lazy(() => import('./pages/files').then((m) => m.FilesPage)) },
   {
+    path: 'console',
+    label: 'Console',
+    icon: 'console',
+    page: lazy(() => import('./pages/console').then((m) => m.ConsolePage)),
+    ownerOnly: true,
+  },
+  {
     path: 'access',
     label: 'Access',
     icon: 'access',
     page: lazy(() => import('./pages/access').then((m) => m.AccessPage)),
+    ownerOnly: true,
+  },
+  {
+    path: 'backups',
+    label: 'Backups',
+    icon: 'backups',
+    page: lazy(() => import('./pages/backups').then((m) => m.BackupsPage)),
+    ownerOnly: true,
+  },
+  {
+    path: 'system',
+    label: 'System',
+    icon: 'system',
+    page: lazy(() => import('./pages/system').then((m) => m.SystemPage)),
     ownerOnly: true,
   },
 ];
@@ -79,7 +88,11 @@ export function Shell() {
       }
     };
     addEventListener('keydown', keys);
-    return () => removeEventListener('keydown', keys);
+    const stop = startFeed();
+    return () => {
+      stop();
+      removeEventListener('keydown', keys);
+    };
   }, []);
 
   const [first = '', second] = place.value.path;
@@ -131,6 +144,12 @@ export function Shell() {
           <Button kind="quiet" icon="theme" title={`Colours: ${theme.value}`} aria-label={`Colours: ${theme.value}. Change`} onClick={nextTheme} />
           <Button kind="quiet" icon="out" title="Sign out" aria-label="Sign out" onClick={() => { signOut(); go([]); }} />
         </header>
+        {feedState.value === 'lost' && (
+          <div class="past lost" role="status">
+            <Icon name="restore" />
+            <span>The server does not answer. Trying again; what is on this page may be old.</span>
+          </div>
+        )}
         {asOf.value && (
           <div class="past" role="status">
             <Icon name="clock" />

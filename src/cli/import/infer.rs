@@ -9,6 +9,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::schema::RESERVED_KEYS;
 use crate::util::{json as reader, time};
 
 const FIELDS_MAX: usize = 1_000;
@@ -50,6 +51,8 @@ impl Guess {
     /// Takes one more row into account.
     pub(super) fn add(&mut self, row: &Map<String, Value>, cells: Cells, left: &mut FieldsLeft) {
         self.add_at(row, cells, left, 0);
+        // A row with such a name is refused, so no field of a record ever has it.
+        self.fields.retain(|(name, _)| !RESERVED_KEYS.contains(&name.as_str()));
     }
 
     fn add_at(
@@ -204,7 +207,7 @@ mod tests {
         let rows = [
             r#"{"n":1,"d":"2024-01-01","s":"x","o":{"a":1},"l":["a"],"mixed":1,"none":null,"e":[]}"#,
             r#"{"n":2.5,"d":"2024-01-01T10:00:00Z","s":"2024-01-01","o":{"b":true},"l":[],"mixed":"x"}"#,
-            r#"{"n":null,"long":"a\nb","l":["b"],"m":[1,null]}"#,
+            r#"{"n":null,"long":"a\nb","l":["b"],"m":[1,null],"__proto__":1}"#,
         ];
         assert_eq!(
             guess(&rows, Cells::Typed),

@@ -8,7 +8,6 @@
 //! B2. Listeners are told after the new rules are in force.
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::{AnonymousAccess, RuleSet};
@@ -18,10 +17,15 @@ use crate::schema::rules::Rules;
 type Listener = Box<dyn Fn() + Send + Sync>;
 
 pub(crate) struct RuleBook {
-    current: RwLock<Arc<RuleSet>>,
-    /// The unit that last changed the document.
-    tx: AtomicI64,
+    current: RwLock<InForce>,
     listeners: RwLock<Vec<Listener>>,
+}
+
+/// One value, so that nobody sees other rules under the number of these.
+struct InForce {
+    rules: Arc<RuleSet>,
+    /// The unit that last changed the document.
+    tx: i64,
 }
 
 impl fmt::Debug for RuleBook {
@@ -32,30 +36,26 @@ impl fmt::Debug for RuleBook {
 
 impl RuleBook {
     pub(crate) fn new(anonymous: AnonymousAccess) -> Self {
-        let rules = RuleSet { document: None, anonymous, tables: None };
-        Self {
-            current: RwLock::new(Arc::new(rules)),
-            tx: AtomicI64::new(0),
-            listeners: RwLock::default(),
-        }
+        let rules = Arc::new(RuleSet { document: None, anonymous, tables: None });
+        Self { current: RwLock::new(InForce { rules, tx: 0 }), listeners: RwLock::default() }
     }
 
     // Every value behind these locks is whole at any time, so a poisoned lock is as good as any.
     pub(crate) fn current(&self) -> Arc<RuleSet> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).rules)
     }
 
     /// The unit that last changed the document: what callers saw before cannot be told by the rules in force.
     pub(crate) fn tx(&self) -> i64 {
-        self.tx.load(Ordering::Acquire)
+        self.current.read().unwrap_or_else(PoisonError::into_inner).tx
     }
 
     /// Puts a document, or none, into force.
     pub(crate) fn replace(&self, document: Option<Arc<Rules>>, tx: i64) {
-        self.tx.store(tx, Ordering::Release);
         {
             let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-            *current = Arc::new(RuleSet { document, ..(**current).clone() });
+            let rules = RuleSet { document, ..(*current.rules).clone() };
+            *current = InForce { rules: Arc::new(rules), tx };
         }
         for listener in self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
             listener();
@@ -65,13 +65,13 @@ impl RuleBook {
     /// Puts an application into force.
     pub(crate) fn declare(&self, tables: Arc<TableBook>) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(RuleSet { tables: Some(tables), ..(**current).clone() });
+        current.rules = Arc::new(RuleSet { tables: Some(tables), ..(*current.rules).clone() });
     }
 
     /// Puts a whole set into force, as if it had been configured.
     #[cfg(test)]
     pub(crate) fn set(&self, rules: RuleSet) {
-        *self.current.write().unwrap() = Arc::new(rules);
+        self.current.write().unwrap().rules = Arc::new(rules);
     }
 
     pub(crate) fn listen(&self, listener: Listener) {

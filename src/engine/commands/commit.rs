@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::special::{GROUP, RULES, USER};
 use super::{accounts, rules};
 use crate::engine::access::{Actions, NEVER_GRANTED};
-use crate::engine::error::Result;
+use crate::engine::error::{Error, Result};
 use crate::engine::links::{Association, stored_associations};
 use crate::engine::record::type_of;
 use crate::engine::{Caller, Inner, tables};
@@ -33,6 +33,32 @@ pub(crate) fn actor(unit: &mut Unit<'_>, caller: &Caller) -> Result<Actor> {
         _ => None,
     };
     Ok(Actor { subject, via })
+}
+
+/// A row at its beginning: version 1, made now by `actor`, with content and nothing else.
+pub(crate) fn new_row(
+    unit: &Unit<'_>,
+    (rid, type_id): (i64, i64),
+    actor: Actor,
+    content: String,
+) -> RecordRow {
+    RecordRow {
+        rid,
+        type_id,
+        version: 1,
+        tx: unit.tx(),
+        created_at: unit.at(),
+        updated_at: unit.at(),
+        deleted_at: None,
+        subject: actor.subject,
+        principal: actor.via,
+        app: None,
+        parent: None,
+        alias: None,
+        permissions: None,
+        associations: None,
+        content,
+    }
 }
 
 /// A new record, ready to be stored: `content` is the row's content parsed, `text` its words.
@@ -104,6 +130,18 @@ pub(crate) fn purge(
     before: &RecordRow,
     actor: Actor,
 ) -> Result<()> {
+    // What is gone for good is also gone from the pages it was on.
+    unit.overwriting(|unit| {
+        remove(inner, unit, before)?;
+        Ok::<_, Error>(unit.blank_history(before.rid)?)
+    })?;
+    unit.append_change(before.rid, before.version + 1, Op::Purge, actor, None)?;
+    unit.announce(Op::Purge, Some(before), None);
+    Ok(())
+}
+
+/// Removes a record and everything derived from it, and leaves the journal alone.
+pub(crate) fn remove(inner: &Inner, unit: &mut Unit<'_>, before: &RecordRow) -> Result<()> {
     let info = type_of(unit, before.type_id)?;
     unit.remove_record(before.rid)?;
     unit.remove_edges_of(before.rid)?;
@@ -126,13 +164,16 @@ pub(crate) fn purge(
         unit.remove_alias(info.collection, alias)?;
         unit.remove_alias(crate::store::FIXED_IDS, alias)?;
     }
-    unit.blank_history(before.rid)?;
-    unit.append_change(before.rid, before.version + 1, Op::Purge, actor, None)?;
-    unit.announce(Op::Purge, Some(before), None);
     Ok(())
 }
 
-fn derive(inner: &Inner, unit: &mut Unit<'_>, before: &RecordRow, after: &RecordRow) -> Result<()> {
+/// Brings everything that is derived from a record from one state to another.
+pub(crate) fn derive(
+    inner: &Inner,
+    unit: &mut Unit<'_>,
+    before: &RecordRow,
+    after: &RecordRow,
+) -> Result<()> {
     let same_content = before.content == after.content && before.type_id == after.type_id;
     let (old, new) = (type_of(unit, before.type_id)?, type_of(unit, after.type_id)?);
     let has_files = |info: &TypeInfo| info.schema.fields().any(|(_, f)| f.kind == Kind::FileRef);
@@ -178,6 +219,23 @@ fn derive(inner: &Inner, unit: &mut Unit<'_>, before: &RecordRow, after: &Record
         rules::stored(inner, unit, after)?;
     } else if old.base == RULES {
         rules::gone(inner, unit, before);
+    }
+    Ok(())
+}
+
+/// Makes everything that is derived from a record again. A record whose content cannot be read has nothing derived.
+pub(crate) fn derive_fresh(unit: &mut Unit<'_>, row: &RecordRow) -> Result<()> {
+    let info = type_of(unit, row.type_id)?;
+    let Ok(content) = parsed(row) else { return Ok(()) };
+    unit.remove_edges_of(row.rid)?;
+    for edge in edges(&info, &stored_associations(row.associations.as_deref()), &content) {
+        unit.add_edge(row.rid, &edge)?;
+    }
+    if info.search {
+        unit.set_search_text(row.rid, &words::text_of(&content), true)?;
+    }
+    if info.base == GRANT {
+        unit.set_grant(row.rid, grant_of(row, &content).as_ref())?;
     }
     Ok(())
 }

@@ -145,6 +145,9 @@ fn prepare(
     let permissions = collect(parse_permissions(&new.permissions), &mut faults);
     let mut associations = collect(associations, &mut faults);
     special::none(faults)?;
+    if info.base == special::CONFIG {
+        return Err(Error::Conflict("a stack has one settings record, _config".into()));
+    }
     if let Some(access) = access {
         special::check_media_type(access.view(), info, &new.content)?;
         special::check_unique_bindings(access.view(), &info.base, &new.content, -1)?;
@@ -261,22 +264,13 @@ pub(crate) fn store_prepared(
         return Err(Error::Conflict(format!("id {} is in use", prepared.id)));
     }
     let actor = commit::actor(unit, caller)?;
+    let ids = (rid, prepared.info.row_id);
     let row = RecordRow {
-        rid,
-        type_id: prepared.info.row_id,
-        version: 1,
-        tx: unit.tx(),
-        created_at: unit.at(),
-        updated_at: unit.at(),
-        deleted_at: None,
-        subject: actor.subject,
-        principal: actor.via,
         app: prepared.app.as_deref().map(|app| unit.intern(app)).transpose()?,
         parent: prepared.parent,
-        alias: None,
         permissions: prepared.permissions,
         associations: associations_text(&prepared.associations),
-        content: prepared.content_text,
+        ..commit::new_row(unit, ids, actor, prepared.content_text)
     };
     let fresh = Fresh {
         info: &prepared.info,
@@ -335,24 +329,13 @@ pub(crate) fn create_checked(
         unit.add_alias(FIXED_IDS, alias, rid)?;
     }
     let text = if info.search { words::text_of(&content) } else { String::new() };
+    let (ids, actor) = ((rid, info.row_id), Actor::default());
+    let content_text = json::minify(&Value::Object(content.clone()));
     let row = RecordRow {
-        rid,
-        type_id: info.row_id,
-        version: 1,
-        tx: unit.tx(),
-        created_at: unit.at(),
-        updated_at: unit.at(),
-        deleted_at: None,
-        subject: None,
-        principal: None,
-        app: None,
-        parent: None,
         alias: fixed.map(str::to_owned),
-        permissions: None,
-        associations: None,
-        content: json::minify(&Value::Object(content.clone())),
+        ..commit::new_row(unit, ids, actor, content_text)
     };
     let fresh = Fresh { info, row: &row, associations: &[], content: &content, text: &text };
-    commit::insert(inner, unit, &fresh, Actor::default())?;
+    commit::insert(inner, unit, &fresh, actor)?;
     Ok(row)
 }

@@ -53,7 +53,7 @@ impl Engine {
     }
 }
 
-fn refuse_config(unit: &Unit<'_>, row: &RecordRow) -> Result<()> {
+pub(super) fn refuse_config(unit: &Unit<'_>, row: &RecordRow) -> Result<()> {
     if type_of(unit, row.type_id)?.base == CONFIG {
         return Err(Error::Conflict("the settings record cannot be deleted".into()));
     }

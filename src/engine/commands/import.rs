@@ -156,6 +156,47 @@ fn import_one(
     Ok(crate::engine::record::shown_id(&stored))
 }
 
+/// A record of another file of this stack that is not here any more, with its history.
+pub(crate) fn import_exact_record(
+    inner: &Inner,
+    unit: &mut Unit<'_>,
+    record: Record,
+    history: Vec<Snapshot>,
+) -> Result<String> {
+    let listed = |text: Option<&str>| -> Vec<serde_json::Value> {
+        match json::parse(text.unwrap_or("[]").as_bytes()) {
+            Ok(serde_json::Value::Array(items)) => items,
+            _ => Vec::new(),
+        }
+    };
+    let new = NewRecord {
+        id: Some(record.id.clone()),
+        type_id: record.type_info.id.clone(),
+        content: commit::parse_stored(&record.content)?,
+        app: record.app.as_deref().map(str::to_owned),
+        parent: record.parent.clone(),
+        permissions: listed(record.permissions.as_deref()),
+        associations: listed(record.associations.as_deref()),
+    };
+    let exact = ExactRecord {
+        version: record.version,
+        updated_at: record.updated_at,
+        deleted_at: record.deleted_at,
+        subject: record.subject.as_deref().map(str::to_owned),
+        principal: record.principal.as_deref().map(str::to_owned),
+        history,
+    };
+    let collection = unit.types().get(&new.type_id).map(|info| info.collection);
+    let mut alias = record.alias.filter(|alias| !is_fixed(alias));
+    if let (Some(chosen), Some(collection)) = (&alias, collection)
+        && unit.rid_of_alias(collection, chosen)?.is_some()
+    {
+        // Another record is called that by now.
+        alias = None;
+    }
+    import_exact(inner, unit, new, Some(record.created_at), alias, exact)
+}
+
 fn import_exact(
     inner: &Inner,
     unit: &mut Unit<'_>,

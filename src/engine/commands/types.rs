@@ -5,9 +5,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::engine::error::{Error, Result};
+use crate::engine::record::shown_id;
+use crate::engine::rows::LIVE_CONFIG;
 use crate::engine::{Caller, Engine, Inner};
-use crate::schema::{Schema, TypeId};
-use crate::store::{NewType, TypeInfo, Unit};
+use crate::schema::{FieldFault, Schema, TypeId};
+use crate::store::{NewType, TypeInfo, Unit, View};
 use crate::util::json;
 
 /// Bytes of a schema's text.
@@ -40,6 +42,115 @@ impl Engine {
         let checked = Checked::new(input)?;
         self.store().write_several(move |unit| register(&inner, unit, checked)).await
     }
+
+    /// Registers a type as it was in another file. One that is there already keeps what only it has, and the older age.
+    pub async fn import_type(
+        &self,
+        input: NewTypeInput,
+        exact: ExactType,
+    ) -> Result<Arc<TypeInfo>> {
+        let inner = Arc::clone(&self.inner);
+        let checked = Checked { exact, ..Checked::new(input)? };
+        self.store().write_several(move |unit| register(&inner, unit, checked)).await
+    }
+}
+
+/// What only a copy of a type has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ExactType {
+    /// Milliseconds; now when absent.
+    pub created_at: Option<i64>,
+    /// Its collection was made through live, whose rules govern it.
+    pub open: bool,
+}
+
+/// Records whose faults a check lists; the others are counted.
+const EXAMPLES_MAX: usize = 20;
+/// Faults that are listed of each.
+const EXAMPLE_FAULTS_MAX: usize = 5;
+const PAGE_ROWS: i64 = 500;
+
+/// What registering a type would mean for the records that are there.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TypeCheck {
+    /// The type exists and would change.
+    pub exists: bool,
+    /// The types whose records were looked at: the type itself, the one it migrates from, or all of its collection.
+    pub looked_at: Vec<String>,
+    pub records: u64,
+    /// Records that the schema would not accept.
+    pub failing: u64,
+    /// Some of them: record id and faults.
+    pub examples: Vec<(String, Vec<FieldFault>)>,
+    /// Why registering would be refused: changes that break records of the type.
+    pub drift: Vec<FieldFault>,
+    /// Fields whose values would have to be unique and are not.
+    pub duplicates: Vec<String>,
+    pub indexes_made: Vec<String>,
+    pub indexes_dropped: Vec<String>,
+}
+
+impl Engine {
+    /// What [`Engine::register_type`] would do, without doing it. For the owner alone.
+    ///
+    /// # Errors
+    /// As for registering, when the type's own text is not in order; [`Error::Timeout`] past the deadline.
+    pub async fn check_type(&self, caller: &Caller, input: NewTypeInput) -> Result<TypeCheck> {
+        self.check_alone(caller)?;
+        let new = Checked::new(input)?;
+        self.store().query(move |view: &View<'_>| check(view, &new)).await
+    }
+}
+
+fn check(view: &View<'_>, new: &Checked) -> Result<TypeCheck> {
+    let types = view.types();
+    let old = types.get(&new.id.to_string()).cloned();
+    let looked_at: Vec<Arc<TypeInfo>> = match (&old, &new.migrates_from) {
+        (Some(old), _) => vec![Arc::clone(old)],
+        (None, Some(from)) => types.get(from).cloned().into_iter().collect(),
+        (None, None) => types
+            .family(&new.id.base)
+            .iter()
+            .filter_map(|row| types.by_row(*row).cloned())
+            .collect(),
+    };
+    let before = old.as_ref().map(|old| old.schema.indexed_fields()).unwrap_or_default();
+    let after = new.schema.indexed_fields();
+    let mut found = TypeCheck {
+        exists: old.is_some(),
+        looked_at: looked_at.iter().map(|info| info.id.clone()).collect(),
+        drift: old.as_ref().map(|old| Schema::drift(&old.schema, &new.schema)).unwrap_or_default(),
+        indexes_made: after.iter().filter(|name| !before.contains(name)).cloned().collect(),
+        indexes_dropped: before.iter().filter(|name| !after.contains(name)).cloned().collect(),
+        ..TypeCheck::default()
+    };
+    for info in &looked_at {
+        for (name, _) in new.schema.fields().filter(|(_, field)| field.unique) {
+            let known = found.duplicates.iter().any(|one| one == name);
+            if !known && view.has_duplicates(info.row_id, name)? {
+                found.duplicates.push(name.to_owned());
+            }
+        }
+        let mut after = (i64::MIN, i64::MIN);
+        loop {
+            let page = view.page_of_type(info.row_id, after, PAGE_ROWS)?;
+            let Some(last) = page.last() else { break };
+            after = (last.created_at, last.rid);
+            for row in page.iter().filter(|row| row.deleted_at.is_none()) {
+                found.records += 1;
+                let mut faults = new.schema.validate(&super::commit::parsed(row)?);
+                if faults.is_empty() {
+                    continue;
+                }
+                found.failing += 1;
+                if found.examples.len() < EXAMPLES_MAX {
+                    faults.truncate(EXAMPLE_FAULTS_MAX);
+                    found.examples.push((shown_id(row), faults));
+                }
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// A type whose own text is in order.
@@ -52,6 +163,7 @@ pub(crate) struct Checked {
     migrates_from: Option<String>,
     search: Option<bool>,
     collection_config: Option<String>,
+    exact: ExactType,
 }
 
 impl Checked {
@@ -80,6 +192,7 @@ impl Checked {
             migrates_from: input.migrates_from,
             search: input.search,
             collection_config: None,
+            exact: ExactType::default(),
         })
     }
 }
@@ -118,7 +231,10 @@ pub(crate) fn register(inner: &Inner, unit: &mut Unit<'_>, new: Checked) -> Resu
             schema_hash: new.schema_hash,
             migrates_from: new.migrates_from,
             search: new.search.unwrap_or(true),
-            collection_config: new.collection_config,
+            collection_config: new
+                .collection_config
+                .or_else(|| new.exact.open.then(|| LIVE_CONFIG.into())),
+            created_at: new.exact.created_at,
         })?;
         inner.rights_changed();
         return Ok(made);
@@ -130,8 +246,10 @@ pub(crate) fn register(inner: &Inner, unit: &mut Unit<'_>, new: Checked) -> Resu
         }
     }
     let search = new.search.unwrap_or(old.search);
+    // Of a copy and what the file made by itself, the older is the one meant.
+    let created_at = new.exact.created_at.map_or(old.created_at, |at| at.min(old.created_at));
     let same = old.schema_text == new.schema_text && old.name == new.name && old.search == search;
-    if same {
+    if same && created_at == old.created_at {
         return Ok(old);
     }
     for (name, field) in new.schema.fields() {
@@ -147,6 +265,7 @@ pub(crate) fn register(inner: &Inner, unit: &mut Unit<'_>, new: Checked) -> Resu
         schema_hash: new.schema_hash,
         migrates_from: new.migrates_from.or_else(|| old.migrates_from.clone()),
         search,
+        created_at,
         ..(*old).clone()
     };
     let changed = unit.update_type(&old, info)?;

@@ -127,7 +127,7 @@ fn read(
                 return Ok(Changes { entries, next: Since::Seq(at), last_tx });
             }
             (at, scanned) = (change.seq, scanned + 1);
-            if change.op == Op::Nothing {
+            if matches!(change.op, Op::Nothing | Op::Prune) {
                 continue;
             }
             if let std::collections::hash_map::Entry::Vacant(place) = known.entry(change.rid) {

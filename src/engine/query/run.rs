@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
@@ -18,8 +19,8 @@ use crate::engine::access::{Access, is_ruled};
 use crate::engine::commands::commit::parsed;
 use crate::engine::error::{Error, Result};
 use crate::engine::links::stored_associations;
-use crate::engine::record::shown_id;
-use crate::engine::rows::{USER_FAMILY, USERS, entity_of, family_of, row_id};
+use crate::engine::record::{AsOf, shown_id};
+use crate::engine::rows::{USER_FAMILY, USERS, entity_of, family_of, is_account, row_id};
 use crate::engine::{Caller, Engine, Inner};
 use crate::schema::filter::{self, Filter, Operand, RecordView, Test};
 use crate::schema::filter_form::field_of;
@@ -54,6 +55,18 @@ pub enum RootValue {
     Value(Value),
 }
 
+/// An answer, and how it came about.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    pub answer: TreeAnswer,
+    /// For each root, how SQLite finds its rows: one line per step.
+    pub plans: Vec<(String, Vec<String>)>,
+    /// The unit whose state was looked at, when it was not the newest.
+    pub as_of: Option<i64>,
+    /// Running it, without waiting.
+    pub took: Duration,
+}
+
 /// The answer to a tree, on one snapshot.
 #[derive(Clone, Debug)]
 pub struct TreeAnswer {
@@ -77,6 +90,41 @@ impl Engine {
             Some(plan) => self.store().page(&plan, work).await,
             None => self.store().query(work).await,
         }
+    }
+
+    /// Runs every root on one snapshot, the newest or an earlier one, and says how. For the owner alone.
+    ///
+    /// # Errors
+    /// As [`Engine::run_tree`]; [`Error::BadRequest`] for relations at an earlier moment: they have no past.
+    pub async fn run_tree_explained(
+        &self,
+        caller: &Caller,
+        roots: Arc<Vec<Root>>,
+        as_of: Option<AsOf>,
+    ) -> Result<Explained> {
+        self.check_alone(caller)?;
+        if as_of.is_some() && roots.iter().any(|root| !root.node.relations.is_empty()) {
+            return Err(Error::BadRequest(
+                "relations cannot be followed in the past; ask for each collection by itself"
+                    .into(),
+            ));
+        }
+        let (inner, caller) = (Arc::clone(&self.inner), caller.clone());
+        self.store()
+            .query(move |view: &View<'_>| {
+                let as_of = as_of.map(|moment| moment.tx(view)).transpose()?;
+                let began = Instant::now();
+                let answer = run_as_of(&inner, view, &caller, &roots, as_of)?;
+                let took = began.elapsed();
+                let mut run = Run::new(&inner, view, &caller);
+                run.as_of = as_of;
+                let plans = roots
+                    .iter()
+                    .map(|root| Ok((root.entity.clone(), run.plan_of(root)?)))
+                    .collect::<Result<_>>()?;
+                Ok(Explained { answer, plans, as_of, took })
+            })
+            .await
     }
 
     /// How many rows of a collection hold, up to a bound, beside a page of them: for lists that say their total.
@@ -208,6 +256,19 @@ impl<'a> Run<'a> {
     pub(super) fn new(inner: &'a Inner, view: &'a View<'a>, caller: &'a Caller) -> Self {
         let access = Access::new(inner, view, caller);
         Self { view, access, as_of: None, rows: 0, filtered: false }
+    }
+
+    /// The steps in which SQLite finds the rows of a root.
+    fn plan_of(&mut self, root: &Root) -> Result<Vec<String>> {
+        let Some(source) = self.source(&root.entity, &root.node)? else { return Ok(Vec::new()) };
+        let limit = root.node.limit.map_or(i64::MAX, i64::from);
+        let mut find = source.find(&root.node, limit);
+        find.as_of_tx = self.as_of;
+        let (_, steps) = match root.node.aggregate {
+            Some(_) => self.view.explain_count(&find, i64::MAX)?,
+            None => self.view.explain_find(&find)?,
+        };
+        Ok(steps)
     }
 
     fn root(&mut self, root: &Root) -> Result<RootValue> {
@@ -351,7 +412,7 @@ impl<'a> Run<'a> {
         let types = self.view.types();
         let family = types.by_row(row.type_id).map(|info| info.base.clone()).unwrap_or_default();
         if family == USER_FAMILY {
-            profile(&row, &mut content);
+            profile(&row, &source.fields, &mut content);
         }
         Ok(Item { row, family, content, expanded: Vec::new() })
     }
@@ -677,10 +738,25 @@ impl Item {
     }
 }
 
-/// The profile that others see of an account.
-pub(crate) fn profile(row: &RecordRow, content: &mut Map<String, Value>) {
+/// The profile that others see of an account: every field of it, but those that `rules` hide. Plain records that an
+/// administrator put beside the accounts are shown as they are.
+pub(crate) fn profile(row: &RecordRow, rules: &FieldDecision, content: &mut Map<String, Value>) {
+    if !is_account(row) {
+        return;
+    }
     content.shift_remove("claims");
-    content.insert("createdAt".into(), Value::String(time::format_ms(row.created_at)));
+    let empty = [
+        ("displayName", Value::Null),
+        ("avatarUrl", Value::Null),
+        ("metadata", Value::Object(Map::new())),
+        ("createdAt", Value::String(time::format_ms(row.created_at))),
+    ];
+    for (field, value) in empty {
+        let hides = |name: &String| *name == field;
+        if !rules.hidden.iter().any(hides) && !rules.by_row.iter().any(|(name, _)| hides(name)) {
+            content.entry(field).or_insert(value);
+        }
+    }
 }
 
 /// Replaces tests of fields that some rows hide: where hidden, the field counts as missing.

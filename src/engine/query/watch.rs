@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -18,12 +19,13 @@ use super::tree::Root;
 use crate::engine::commands::commit::parsed;
 use crate::engine::commands::rules::rules_tx;
 use crate::engine::error::Result;
-use crate::engine::rows::{USER_FAMILY, family_of, row_id};
+use crate::engine::rows::{ACCOUNT_PREFIX, USER_FAMILY, family_of, row_id};
 use crate::engine::{Caller, Engine};
 use crate::schema::filter::{Filter, Operand, RecordView, Test};
 use crate::schema::rules::FieldDecision;
 use crate::schema::words::Search;
 use crate::store::{Committed, Event, Op, RecordRow, Types, View};
+use crate::util::id::RecordId;
 use crate::util::json;
 
 /// A change of one record, with its contents parsed once for everybody who looks at it.
@@ -44,6 +46,18 @@ struct Image {
 }
 
 impl Image {
+    /// What filters see of it; `id` is the one applications know.
+    fn view<'r>(&'r self, id: &'r str) -> RecordView<'r> {
+        RecordView {
+            content: &self.content,
+            rid: self.row.rid,
+            id,
+            created_at: self.row.created_at,
+            updated_at: self.row.updated_at,
+            subject: None,
+        }
+    }
+
     /// A deleted record is not there.
     fn of(row: Option<&Arc<RecordRow>>) -> Option<Self> {
         let row = row.filter(|row| row.deleted_at.is_none())?;
@@ -143,14 +157,7 @@ impl Watch {
 
     fn matches(&self, image: &Image) -> bool {
         let id = row_id(&image.row);
-        let holds = self.condition.matches(&RecordView {
-            content: &image.content,
-            rid: image.row.rid,
-            id: &id,
-            created_at: image.row.created_at,
-            updated_at: image.row.updated_at,
-            subject: None,
-        });
+        let holds = self.condition.matches(&image.view(&id));
         holds && self.search.as_ref().is_none_or(|search| search.matches_content(&image.content))
     }
 
@@ -171,14 +178,7 @@ impl Watch {
         }
         let image = change.after.as_ref().filter(|image| self.matches(image))?;
         let id = row_id(&image.row);
-        let record = RecordView {
-            content: &image.content,
-            rid: image.row.rid,
-            id: &id,
-            created_at: image.row.created_at,
-            updated_at: image.row.updated_at,
-            subject: None,
-        };
+        let record = image.view(&id);
         let hidden = |name: &str| {
             self.fields.hidden.iter().any(|hidden| hidden == name)
                 || self
@@ -191,7 +191,7 @@ impl Watch {
         fields.insert("id".to_owned(), Value::String(id.clone()));
         let mut content = (*image.content).clone();
         if self.family == USER_FAMILY {
-            profile(&image.row, &mut content);
+            profile(&image.row, &self.fields, &mut content);
         }
         match &self.select {
             Some(names) => {
@@ -267,26 +267,34 @@ impl Engine {
 
     /// Runs roots on the calling thread: for threads that may wait.
     pub fn run_tree_here(&self, caller: &Caller, roots: &[Root]) -> Result<TreeAnswer> {
-        self.read_as_ruled(|view| run(&self.inner, view, caller, roots))
+        self.read_settled(|view| run(&self.inner, view, caller, roots))
     }
 
-    /// Reads with the rules that the snapshot itself holds: what a live query tells for a unit must be what that unit's rules
-    /// show, though rules are put into force a moment after their commit.
-    fn read_as_ruled<T>(&self, read: impl Fn(&View<'_>) -> Result<T>) -> Result<T> {
-        /// Far more changes of rules than fit between two looks; then the rules in force will do.
-        const LOOKS_MAX: usize = 100;
+    /// Reads with the types and rules that the snapshot itself holds: what a live query tells for a unit must be what that unit
+    /// shows, though both are put into force a moment after their commit.
+    fn read_settled<T>(&self, read: impl Fn(&View<'_>) -> Result<T>) -> Result<T> {
+        /// The writer may be put aside between the two by a busy machine. After a second what is in force will do.
+        const LOOKS_MAX: usize = 1_000;
+        const PAUSE: Duration = Duration::from_millis(1);
         let inner = &self.inner;
         for _ in 0..LOOKS_MAX {
-            let (answer, is_ruled) = inner.store.read_slowly(|view| -> Result<_> {
-                let before = inner.rules_tx();
+            let answer = inner.store.read_slowly(|view| -> Result<_> {
+                let stamp = || -> Result<_> {
+                    let (types, rules) = (view.types_tx()?, inner.rules_tx());
+                    let is_held = rules_tx(view)?.is_none_or(|held| held == rules);
+                    Ok(types.filter(|_| is_held).map(|types| (types, rules)))
+                };
+                let before = stamp()?;
+                if before.is_none() {
+                    return Ok(None);
+                }
                 let answer = read(view);
-                let held = rules_tx(view)?;
-                Ok((answer, held.is_none_or(|held| held == before) && before == inner.rules_tx()))
+                Ok((stamp()? == before).then_some(answer))
             })?;
-            if is_ruled {
-                return answer;
+            match answer {
+                Some(answer) => return answer,
+                None => std::thread::park_timeout(PAUSE),
             }
-            std::thread::yield_now();
         }
         inner.store.read_slowly(read)
     }
@@ -299,7 +307,7 @@ impl Engine {
         since: i64,
     ) -> Result<(Option<Vec<RootValue>>, TreeAnswer)> {
         let inner = &self.inner;
-        self.read_as_ruled(|view| {
+        self.read_settled(|view| {
             let now = run(inner, view, caller, roots)?;
             let simple = roots
                 .iter()
@@ -308,6 +316,7 @@ impl Engine {
             let mut tellable = simple
                 && (0..=now.tx).contains(&since)
                 && inner.rules_tx() <= since
+                && account_tx(view, caller)? <= since
                 && !view.purged_since(since)?;
             for root in roots {
                 let source = ruled.source(&root.entity, &root.node)?;
@@ -345,6 +354,14 @@ impl Engine {
             listener(committed.last_tx, followed);
         });
     }
+}
+
+/// The unit that last changed the caller's account: what it saw before, under another role perhaps, cannot be told.
+fn account_tx(view: &View<'_>, caller: &Caller) -> Result<i64> {
+    let Some(account) = caller.account() else { return Ok(0) };
+    let rid = account.user_id.strip_prefix(ACCOUNT_PREFIX).and_then(RecordId::parse);
+    let row = rid.map(|rid| view.record(rid.as_i64())).transpose()?.flatten();
+    Ok(row.map_or(0, |row| row.tx))
 }
 
 /// A change as its collection sees it; one that moved a record to another collection is two.

@@ -275,6 +275,7 @@ fn type_for(
         migrates_from: None,
         search: true,
         collection_config: Some(LIVE_CONFIG.into()),
+        created_at: None,
     })?;
     Ok(Some(made))
 }
@@ -290,23 +291,9 @@ fn create(inner: &Inner, unit: &mut Unit<'_>, caller: &Caller, op: &RowOp) -> Re
         },
     };
     let actor = commit::actor(unit, caller)?;
-    let mut row = RecordRow {
-        rid: rid.as_i64(),
-        type_id: known.as_ref().map_or(0, |info| info.row_id),
-        version: 1,
-        tx: unit.tx(),
-        created_at: unit.at(),
-        updated_at: unit.at(),
-        deleted_at: None,
-        subject: actor.subject,
-        principal: actor.via,
-        app: None,
-        parent: None,
-        alias,
-        permissions: None,
-        associations: None,
-        content: json::minify(&Value::Object(op.data.clone())),
-    };
+    let ids = (rid.as_i64(), known.as_ref().map_or(0, |info| info.row_id));
+    let content = json::minify(&Value::Object(op.data.clone()));
+    let mut row = RecordRow { alias, ..commit::new_row(unit, ids, actor, content) };
     // What a table makes of the fields is judged by its rules too, but faults are told only to those who may write.
     let admitted = known.as_deref().map(|info| tables::admitted(inner, info, &op.data, None));
     let (data, faults) = match admitted.transpose() {

@@ -24,6 +24,8 @@ use crate::util::id::RecordId;
 pub const USERS: &str = "users";
 /// The family behind [`USERS`].
 pub(crate) const USER_FAMILY: &str = "_user";
+/// What stands before the record id where an account is named.
+pub(crate) const ACCOUNT_PREFIX: &str = "usr_";
 /// Configuration of a collection that a live write made.
 pub(crate) const LIVE_CONFIG: &str = r#"{"face":"live"}"#;
 
@@ -54,6 +56,12 @@ pub(crate) fn entity_of(family: &str) -> &str {
 /// Whether the rules of the live protocol govern the collection.
 pub(crate) fn is_live(info: &TypeInfo) -> bool {
     info.collection_config.as_deref() == Some(LIVE_CONFIG)
+}
+
+/// Whether a record of [`USER_FAMILY`] is somebody's account: those have a name of their own form.
+pub(crate) fn is_account(row: &RecordRow) -> bool {
+    let own = || RecordId::from_i64(row.rid).map(|id| format!("{ACCOUNT_PREFIX}{id}"));
+    row.alias.as_deref().is_some_and(|alias| own().as_deref() == Some(alias))
 }
 
 /// The id applications see.

@@ -50,9 +50,9 @@ pub(super) fn shown_fields(access: &Access<'_>, row: &RecordRow) -> Result<Map<S
     if is_ruled(&info) {
         let rules = access.field_rules(&info.base, Operation::Read);
         access.mask(&rules, row, &mut content)?;
-    }
-    if info.base == USER_FAMILY {
-        profile(row, &mut content);
+        if info.base == USER_FAMILY {
+            profile(row, &rules, &mut content);
+        }
     }
     Ok(content)
 }

@@ -10,9 +10,10 @@ use serde_json::{Map, Value, json};
 use super::errors::Failure;
 use super::http::{Asked, Intake, LiveFace, reply, route};
 use super::schemas;
-use crate::engine::{EntityInfo, Error, FieldKind};
+use crate::engine::{EntityInfo, Error, FieldKind, Role};
+use crate::faces::Envelopes;
 use crate::live::statistics::Reading;
-use crate::net::{Gauges, Guard, Reply, Route};
+use crate::net::{Call, Envelope as _, Gauges, Guard, Refusal, Reply, Route};
 use crate::util::time::format_ms;
 
 /// The version of the messages and addresses.
@@ -24,7 +25,7 @@ const SESSIONS_MAX: u32 = 1_000;
 pub fn routes(cx: &Arc<LiveFace>) -> Vec<Route> {
     let (intake, admin) = (Intake::default(), Guard::Admin);
     let rules = "/api/admin/rules";
-    vec![
+    let mut all = vec![
         route(
             cx,
             (Method::GET, "/api/admin/health"),
@@ -99,7 +100,67 @@ pub fn routes(cx: &Arc<LiveFace>) -> Vec<Route> {
             .summary("Take the rules document away")
             .empty_reply(204)
             .fails(&[401, 403, 429, 503, 507]),
-    ]
+    ];
+    all.push(
+        route(
+            cx,
+            (Method::POST, "/api/admin/invitations"),
+            "live.admin.invite",
+            admin,
+            intake,
+            invite,
+        )
+        .summary("Invite somebody, by mail where that is configured; `token` is the invitation for sign-up")
+        .body(json!({ "type": "object", "required": ["email"],
+            "properties": { "email": schemas::text(), "role": schemas::text() } }))
+        .reply(201, schemas::object())
+        .example(
+            Some(json!({ "email": "ada@example.com", "role": "editor" })),
+            Some(json!({ "email": "ada@example.com", "role": "editor", "token": "q0Zt…",
+                "sent": false, "expiresAt": "2026-04-12T12:00:00Z" })),
+        )
+        .fails(&[400, 401, 403, 409, 413, 429, 503, 507]),
+    );
+    // What there is to administrate is for administrators to know (live 16.5).
+    for (method, name) in UNKNOWN {
+        let entry = (method, "/api/admin/{path*}");
+        all.push(
+            route(cx, entry, name, admin, intake, unknown)
+                .unlisted()
+                .summary("No such address")
+                .fails(&[401, 403, 404, 429]),
+        );
+    }
+    all
+}
+
+const UNKNOWN: [(Method, &str); 5] = [
+    (Method::GET, "live.admin.unknown.get"),
+    (Method::POST, "live.admin.unknown.post"),
+    (Method::PUT, "live.admin.unknown.put"),
+    (Method::PATCH, "live.admin.unknown.patch"),
+    (Method::DELETE, "live.admin.unknown.delete"),
+];
+
+async fn invite(cx: Arc<LiveFace>, asked: Asked) -> Result<Reply, Failure> {
+    let body = asked.required_object()?;
+    let email = body.get("email").and_then(Value::as_str).unwrap_or("");
+    let role = match body.get("role") {
+        None | Some(Value::Null) => Role::Editor,
+        Some(role) => role
+            .as_str()
+            .and_then(Role::parse)
+            .ok_or_else(|| Error::invalid("role", "must be admin, editor or viewer"))?,
+    };
+    let (link, sent) = cx.accounts.invite(&asked.who, email, role).await?;
+    let body = json!({ "email": link.login, "role": role.name(), "token": link.secret,
+        "sent": sent, "expiresAt": format_ms(link.expires_at) });
+    Ok(reply(StatusCode::CREATED, &body))
+}
+
+async fn unknown(_: Arc<LiveFace>, asked: Asked) -> Result<Reply, Failure> {
+    let Call { path, request_id, .. } = &asked.call;
+    Ok(Envelopes.refuse(path, &Refusal::Unknown, request_id))
 }
 
 fn rules_example() -> Value {

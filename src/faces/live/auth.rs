@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::errors::{Code, Failure};
 use super::fault::Detail;
 use super::http::{Asked, Intake, LiveFace, reply, route};
-use crate::auth::accounts::{Session, SignUpForm, Welcome};
-use crate::engine::accounts::{Profile, Proof, Terms};
+use crate::auth::accounts::{AccountError, Session, SignUpForm, Spent, Welcome};
+use crate::engine::accounts::{LinkPurpose, Profile, Proof, Terms};
 use crate::net::{Guard, RateClass, Reply, Route};
 use crate::util::time::format_ms;
 
@@ -38,7 +38,7 @@ pub fn routes(cx: &Arc<LiveFace>) -> Vec<Route> {
     both!(POST "signup", "signup", None, sign_up, |route| {
         fingerprinted(route)
             .summary("Create an account and sign in")
-            .body(form(&["email", "password"], &["displayName", "name", "avatarUrl"]))
+            .body(form(&["email", "password"], &["displayName", "name", "avatarUrl", "invitation"]))
             .reply(201, session_schema())
             .example(Some(json!({ "email": "user@example.com", "password": "a long passphrase" })),
                 Some(session_example()))
@@ -131,11 +131,39 @@ pub fn routes(cx: &Arc<LiveFace>) -> Vec<Route> {
     both!(DELETE "sessions/{id}", "sessions.end", Required, end_session, |route| {
         route.summary("End one of the own sessions").empty_reply(204).fails(&[401, 404, 503])
     });
-    both!(POST "magic-link", "magic_link", None, not_configured, |route| {
-        route.summary("Sign-in by mail; not configured").fails(&[404])
+    both!(POST "magic-link", "magic_link", None, magic_link, |route| {
+        route
+            .summary("Mail a link to sign in with; 404 where mail is not configured")
+            .body(form(&["email"], &[]))
+            .reply(200, flag("sent"))
+            .example(Some(json!({ "email": "user@example.com" })), Some(json!({ "sent": true })))
+            .fails(&[400, 404, 413, 429, 503])
     });
-    both!(POST "verify", "verify", None, not_configured, |route| {
-        route.summary("Confirmation by mail; not configured").fails(&[404])
+    both!(POST "verify", "verify", Optional, verify, |route| {
+        fingerprinted(route)
+            .summary("Use a mailed link: signs in, or confirms the address; signed in and without one: mail it")
+            .body(form(&[], &["token"]))
+            .reply(200, session_schema())
+            .example(Some(json!({ "token": "q0Zt…" })), Some(session_example()))
+            .fails(&[400, 401, 404, 413, 429, 503])
+    });
+    both!(POST "forgot-password", "forgot_password", None, forgot_password, |route| {
+        route
+            .summary("Mail a link that sets a new password; 404 where mail is not configured")
+            .body(form(&["email"], &[]))
+            .reply(200, flag("sent"))
+            .example(Some(json!({ "email": "user@example.com" })),
+                Some(json!({ "sent": true, "status": "ok" })))
+            .fails(&[400, 404, 413, 429, 503])
+    });
+    both!(POST "reset-password", "reset_password", None, reset_password, |route| {
+        route
+            .summary("Set a new password by a mailed link; every session ends")
+            .body(form(&["token", "newPassword"], &["new_password", "password"]))
+            .reply(200, flag("success"))
+            .example(Some(json!({ "token": "q0Zt…", "newPassword": "a long passphrase" })),
+                Some(json!({ "status": true, "success": true, "message": "the password is set" })))
+            .fails(&[400, 404, 413, 429, 503])
     });
     both!(POST "oauth", "oauth", None, not_configured, |route| {
         route.summary("Sign-in with another provider; not configured").fails(&[404])
@@ -154,6 +182,7 @@ async fn sign_up(cx: Arc<LiveFace>, asked: Asked) -> Result<Reply, Failure> {
         display_name: fields.optional("displayName").or_else(|| fields.optional("name")),
         avatar_url: fields.optional("avatarUrl"),
         metadata: fields.object("metadata"),
+        invitation: fields.optional("invitation").filter(|text| !text.is_empty()),
     };
     fields.finish()?;
     let session = cx.accounts.sign_up(form, asked.device(), Terms::default()).await?;
@@ -164,7 +193,12 @@ async fn sign_in(cx: Arc<LiveFace>, asked: Asked) -> Result<Reply, Failure> {
     let mut fields = Fields::of(&asked)?;
     let (login, password) = (fields.required("email"), fields.required("password"));
     fields.finish()?;
-    match cx.accounts.sign_in(&login, password, asked.device(), Terms::default()).await? {
+    welcome(&asked, cx.accounts.sign_in(&login, password, asked.device(), Terms::default()).await?)
+}
+
+/// What the first factor led to.
+fn welcome(asked: &Asked, welcome: Welcome) -> Result<Reply, Failure> {
+    match welcome {
         Welcome::Session(session) => Ok(reply(StatusCode::OK, &session_body(&session))),
         Welcome::SecondFactor(challenge) => {
             let mut body = Map::new();
@@ -248,6 +282,7 @@ async fn me(cx: Arc<LiveFace>, asked: Asked) -> Result<Reply, Failure> {
         let mut user = user_object(&profile);
         user.insert("claims".into(), Value::Object(profile.claims));
         user.insert("mfaEnabled".into(), json!(profile.mfa_enabled));
+        user.insert("emailVerified".into(), json!(profile.email_verified));
         user
     } else {
         // The owner, or somebody known by a DID only.
@@ -303,11 +338,74 @@ async fn end_session(cx: Arc<LiveFace>, asked: Asked) -> Result<Reply, Failure> 
     Ok(asked.no_content())
 }
 
+async fn magic_link(cx: Arc<LiveFace>, asked: Asked) -> Result<Reply, Failure> {
+    mail_link(&cx, &asked, LinkPurpose::SignIn)
+}
+
+async fn forgot_password(cx: Arc<LiveFace>, asked: Asked) -> Result<Reply, Failure> {
+    mail_link(&cx, &asked, LinkPurpose::ResetPassword)
+}
+
+/// The answer is the same whether or not there is such an account.
+fn mail_link(cx: &LiveFace, asked: &Asked, purpose: LinkPurpose) -> Result<Reply, Failure> {
+    if !cx.accounts.has_mail() {
+        return Err(AccountError::NoMail.into());
+    }
+    let mut fields = Fields::of(asked)?;
+    let email = fields.required("email");
+    fields.finish()?;
+    cx.accounts.send_link(&email, purpose)?;
+    let message = "if there is such an account, a letter is on its way";
+    Ok(reply(StatusCode::OK, &json!({ "sent": true, "status": "ok", "message": message })))
+}
+
+async fn verify(cx: Arc<LiveFace>, asked: Asked) -> Result<Reply, Failure> {
+    if !cx.accounts.has_mail() {
+        return Err(AccountError::NoMail.into());
+    }
+    let mut fields = Fields::of(&asked)?;
+    let Some(token) = fields.optional("token").filter(|text| !text.is_empty()) else {
+        if asked.who.is_anonymous() {
+            fields.required("token");
+            return Err(fields.finish().err().unwrap_or_else(Failure::unauthenticated));
+        }
+        let sent = cx.accounts.send_verification(&asked.who)?;
+        return Ok(reply(StatusCode::OK, &json!({ "sent": sent, "emailVerified": !sent })));
+    };
+    fields.finish()?;
+    match cx.accounts.spend_link(&token, asked.device(), Terms::default()).await? {
+        Spent::Welcome(done) => welcome(&asked, done),
+        Spent::Verified => Ok(reply(StatusCode::OK, &json!({ "emailVerified": true }))),
+    }
+}
+
+async fn reset_password(cx: Arc<LiveFace>, asked: Asked) -> Result<Reply, Failure> {
+    if !cx.accounts.has_mail() {
+        return Err(AccountError::NoMail.into());
+    }
+    let mut fields = Fields::of(&asked)?;
+    let token = fields.required("token");
+    let given = ["newPassword", "new_password", "password"];
+    let password = match given.iter().find(|name| fields.body.contains_key(**name)) {
+        Some(name) => fields.required(name),
+        None => fields.required("newPassword"),
+    };
+    fields.finish()?;
+    match cx.accounts.reset_password(&token, password).await {
+        Ok(()) => {}
+        Err(error @ AccountError::BadLink) => {
+            let message = error.to_string();
+            let detail = Detail { field: "token".into(), message: message.clone() };
+            return Err(Failure::invalid(message).with_details(vec![detail]));
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let body = json!({ "status": true, "success": true, "message": "the password is set" });
+    Ok(reply(StatusCode::OK, &body))
+}
+
 async fn not_configured(_: Arc<LiveFace>, _: Asked) -> Result<Reply, Failure> {
-    Err(Failure::new(
-        Code::NotFound,
-        "sign-in by mail or with another provider is not configured here",
-    ))
+    Err(Failure::new(Code::NotFound, "sign-in with another provider is not configured here"))
 }
 
 /// A user as sign-up, sign-in and the `users` entity show it.
@@ -409,7 +507,8 @@ impl Fields {
 
 /// Addresses where somebody could guess count in the tight bucket (live 3.5).
 fn rate_class(path: &str) -> RateClass {
-    if matches!(path, "signup" | "signin" | "refresh") || path.starts_with("mfa/") {
+    let guessed = ["signup", "signin", "refresh", "magic-link", "verify", "forgot-password"];
+    if guessed.contains(&path) || path == "reset-password" || path.starts_with("mfa/") {
         RateClass::SignIn
     } else {
         RateClass::Standard

@@ -27,12 +27,13 @@ pub(super) fn routes(cx: &Arc<Streams>) -> Vec<Route> {
     let run = move |_, asked| feed(Arc::clone(&streams), asked);
     let intake = Intake::default();
     let number = |most: u64| json!({ "type": "integer", "minimum": 0, "maximum": most });
-    let entry = json!({ "type": "object", "properties": {
+    let all = ["tx", "seq", "id", "typeId", "version", "op", "at", "actor"];
+    let entry = json!({ "type": "object", "required": all, "properties": {
         "tx": { "type": "integer" }, "seq": { "type": "integer" }, "id": { "type": "string" },
         "typeId": { "type": ["string", "null"] }, "version": { "type": "integer" },
         "op": { "type": "string" }, "at": { "type": "string", "format": "date-time" },
         "actor": { "type": ["string", "null"] } } });
-    let schema = json!({ "type": "object", "properties": {
+    let schema = json!({ "type": "object", "required": ["changes", "next", "tx"], "properties": {
         "changes": { "type": "array", "items": entry }, "next": { "type": "string" },
         "tx": { "type": "integer" } } });
     let mut entry =

@@ -229,9 +229,12 @@ impl From<AccountError> for Failure {
                 Code::InvalidCredentials
             }
             AccountError::Locked { .. } => Code::AccountLocked,
-            AccountError::Unauthenticated => return Self::unauthenticated(),
+            AccountError::Unauthenticated | AccountError::BadLink => {
+                return Self::unauthenticated();
+            }
             AccountError::SignUpClosed | AccountError::NotFresh => Code::PermissionDenied,
             AccountError::NotEnrolled => Code::InvalidArgument,
+            AccountError::NoMail => Code::NotFound,
             AccountError::Engine(_) => Code::Internal,
         };
         let message = error.to_string();

@@ -7,6 +7,7 @@ pub mod admin;
 pub mod auth;
 pub mod batch;
 mod changes;
+mod console;
 pub mod data;
 pub mod errors;
 mod events;
@@ -46,6 +47,7 @@ pub fn routes(cx: &Arc<LiveFace>) -> Result<Vec<Route>, RouteError> {
     all.extend(mutate::routes(cx));
     all.extend(functions::routes(cx));
     all.extend(admin::routes(cx));
+    all.extend(console::routes(cx));
     all.extend(storage::routes(cx));
     // A batch calls what has been listed so far, in this process.
     let inner = Router::new(all.clone())?;

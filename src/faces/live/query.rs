@@ -112,7 +112,7 @@ pub(super) fn push_tx(body: &mut Map<String, Value>, tx: i64) {
     body.insert("txId".into(), json!(tx.to_string()));
 }
 
-fn root_value(value: RootValue) -> Value {
+pub(super) fn root_value(value: RootValue) -> Value {
     match value {
         RootValue::Rows(rows) => rows.into_iter().map(|row| Value::Object(row.fields)).collect(),
         RootValue::Value(value) => value,

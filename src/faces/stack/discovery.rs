@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use super::StackFace;
+use super::backups;
 use super::dto::{self, ok, push_text, record_reply};
 use super::errors::Failure;
 use super::gate::Asked;
-use crate::engine::{Action, Caller};
+use crate::engine::{ACCOUNT_DID, Action, Caller, Kind};
 use crate::net::Reply;
 use crate::util::json::push_string;
 use crate::util::process::resident_bytes;
@@ -59,7 +60,7 @@ pub(super) async fn explain(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, F
     let action = action(asked.query("action").unwrap_or("read"))?;
     let who = match (asked.query("principal"), asked.query("subject")) {
         (None, None) => Caller::anonymous(),
-        (Some(one), None) | (None, Some(one)) => Caller::of(one, one),
+        (Some(one), None) | (None, Some(one)) => alone(&cx, &asked.who, one)?,
         (Some(principal), Some(subject)) => Caller::of(principal, subject),
     };
     let decision = cx.engine.explain(&asked.who, &who, action, record)?;
@@ -67,6 +68,18 @@ pub(super) async fn explain(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, F
     push_string(&mut out, &decision.rule.to_string());
     out.push('}');
     Ok(ok(out))
+}
+
+/// Somebody acting alone; an account with its role and claims, which rules ask for.
+fn alone(cx: &StackFace, asking: &Caller, did: &str) -> Result<Caller, Failure> {
+    if let Some(user) = did.strip_prefix(ACCOUNT_DID) {
+        match cx.engine.profile(asking, user) {
+            Ok(profile) => return Ok(Caller::of_account(Arc::new(profile.account()), "")),
+            Err(error) if error.kind() == Kind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(Caller::of(did, did))
 }
 
 /// How much is in the file, for the pages of the owner.
@@ -97,6 +110,8 @@ pub(super) async fn stats(cx: Arc<StackFace>, asked: Asked) -> Result<Reply, Fai
         out.push_str(&format!(",\"{name}\":{value}"));
     }
     out.push_str(&format!(",\"walBytes\":{}", cx.engine.wal_bytes()));
+    out.push_str(",\"lastBackup\":");
+    backups::push_last(&mut out, cx.engine.last_backup(&asked.who)?.as_ref());
     if let Some(bytes) = resident_bytes() {
         out.push_str(&format!(",\"memoryBytes\":{bytes}"));
     }

@@ -339,6 +339,7 @@ pub(super) fn discovery() -> Value {
             "timezone": text(),
             "capabilities": {
                 "type": "object",
+                "required": ["fullTextSearch", "maxAttachmentBytes", "maxContentBytes"],
                 "properties": {
                     "fullTextSearch": flag(),
                     "contentFieldQuery": flag(),
@@ -388,7 +389,9 @@ pub(super) fn stats() -> Value {
     for name in names {
         schema["properties"][name] = json!({ "type": "integer" });
     }
-    schema["required"] = json!(names);
+    let always: Vec<&str> = ["types"].into_iter().chain(names).collect();
+    schema["required"] = json!(always);
+    schema["properties"]["lastBackup"] = super::backups::last_schema();
     schema
 }
 

@@ -13,6 +13,7 @@
 //!     complete.
 
 mod attachments;
+mod backups;
 mod discovery;
 mod docs;
 mod dto;

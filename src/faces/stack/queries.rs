@@ -86,7 +86,7 @@ fn from_body(mut body: Map<String, Value>) -> Result<Query, Failure> {
     }
     match body.remove("limit") {
         None | Some(Value::Null) => {}
-        Some(Value::Number(number)) => query.limit = limit(number.as_str())?,
+        Some(Value::Number(number)) => query.limit = limit(whole(number.as_str()))?,
         Some(_) => return Err(wrong("limit", "a positive whole number")),
     }
     // `null` is what the envelope of the last page holds.
@@ -217,6 +217,14 @@ fn direction(text: &str) -> Result<Direction, Failure> {
     }
 }
 
+/// `10.0` is the whole number 10 in JSON, which some writers spell so.
+fn whole(number: &str) -> &str {
+    match number.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|byte| byte == b'0') => whole,
+        _ => number,
+    }
+}
+
 /// A positive whole number of any length, in digits.
 fn limit(text: &str) -> Result<u32, Failure> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -311,6 +319,7 @@ mod tests {
         assert!(matches!(query.sort, SortKey::Updated));
         assert!(matches!(query.direction, Direction::Descending));
         assert_eq!(query.limit, 10);
+        assert_eq!(body(r#"{"limit":10.0}"#).unwrap().limit, 10);
         assert_eq!(body(r#"{"filter":{"parentId":null}}"#).unwrap().parent, Some(None));
         assert_eq!(body(r#"{"filter":null,"sort":null}"#).unwrap().limit, 50);
     }
@@ -344,6 +353,8 @@ mod tests {
             r#"{"limit":0}"#,
             r#"{"limit":-1}"#,
             r#"{"limit":2.7}"#,
+            r#"{"limit":0.0}"#,
+            r#"{"limit":-1.0}"#,
             r#"{"cursor":1}"#,
         ] {
             assert!(body(text).is_err(), "{text}");

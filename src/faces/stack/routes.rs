@@ -9,7 +9,7 @@ use http::Method;
 use serde_json::json;
 
 use super::gate::{route, streamed_route};
-use super::{StackFace, attachments, discovery, docs, queries, records, tokens, types};
+use super::{StackFace, attachments, backups, discovery, docs, queries, records, tokens, types};
 use crate::net::{Guard, RateClass, Route};
 
 const IF_MATCH: &str = "The version the change is meant for; another one answers 412";
@@ -27,6 +27,7 @@ pub fn routes(cx: &Arc<StackFace>) -> Vec<Route> {
     all.extend(attachment_routes(cx));
     all.extend(token_routes(cx));
     all.extend(owner_routes(cx));
+    all.extend(backups::routes(cx));
     all
 }
 

@@ -63,6 +63,7 @@ impl Fixture {
                 migrates_from: None,
                 search,
                 collection_config: None,
+                created_at: None,
             })?;
             Ok(info.row_id)
         })
@@ -927,6 +928,32 @@ fn every_shape_uses_its_index() {
 }
 
 /// A field is declared after open records held anything in it: its index finds, but does not order.
+/// A plan is made once for a statement, not again for each value.
+#[test]
+fn other_values_are_not_planned_anew() {
+    let fixture = Fixture::new();
+    let schema = r#"{"s":{"kind":"string","indexed":true}}"#;
+    let type_id = fixture.add_type("t", schema, true);
+    let of = |value: &str| Find {
+        types: Some(vec![type_id]),
+        filter: Some(Filter::Is(
+            Operand::Field(FieldPath("s".to_owned())),
+            Test::Equal(Value::String(value.to_owned())),
+        )),
+        sort: SortKey::Created,
+        limit: 50,
+        ..all()
+    };
+    let planned = fixture.store.read(|view| -> Result<i32> {
+        let (text, _) = view.explain_find(&of("a"))?;
+        for value in ["a", "b", "c", "d"] {
+            view.find(&of(value))?;
+        }
+        Ok(view.prepare(&text)?.get_status(rusqlite::StatementStatus::RePrepare))
+    });
+    assert_eq!(planned.unwrap(), 0);
+}
+
 #[test]
 fn a_field_declared_late_orders_by_the_rules_still() {
     let fixture = Fixture::new();

@@ -30,7 +30,8 @@ interface Refusal {
   error?: {
     code?: string;
     message?: string;
-    details?: Fault[];
+    /** `field` on the live face. */
+    details?: { path?: string; field?: string; message: string }[];
     schemaDrift?: { violations: Fault[] };
     versionConflict?: { actualVersion: number };
   };
@@ -50,7 +51,7 @@ export function refusal(status: number, text: string): ApiError {
     status,
     error.code ?? '',
     plain ?? `The server answered ${status}.`,
-    error.details ?? error.schemaDrift?.violations ?? [],
+    error.details?.map((one) => ({ path: one.path ?? one.field ?? '', message: one.message })) ?? error.schemaDrift?.violations ?? [],
     error.versionConflict?.actualVersion,
   );
 }

@@ -2,8 +2,9 @@
 
 import { address, call, credential, refusal, send, unreachable } from './client';
 import type {
-  Action, Association, Decision, Discovery, Health, IssuedToken, JsonObject, Page, Permission, Query, Schema,
-  Snapshot, Stats, StackRecord, Token, TypeInfo,
+  Action, Association, Changes, ConsoleAnswer, Decision, Discovery, Health, IssuedToken, JsonObject, NewTypeCheck, Page,
+  Permission, Query, RequestEntry, Role, Sample, Schema, Settings, Snapshot, Stats, StackRecord, Token, TypeCheck, TypeInfo,
+  User, UserSession,
 } from './types';
 
 const record = (id: string, rest = '') => `records/${encodeURIComponent(id)}${rest}`;
@@ -68,6 +69,44 @@ export const tokens = () => call<{ tokens: Token[] }>('tokens').then((list) => l
 export const issueToken = (body: { entityId?: string; onBehalfOf?: string; label?: string; expiresAt?: string }) =>
   call<IssuedToken>('tokens', { method: 'POST', body });
 export const revokeToken = (id: string) => call<void>(`tokens/${encodeURIComponent(id)}`, { method: 'DELETE' });
+
+/** What registering it would mean. */
+export const checkType = (body: NewTypeCheck) => call<TypeCheck>('_/types/check', { method: 'POST', body });
+
+export const changes = (since: string | number, limit?: number) =>
+  call<Changes>('_/changes', { query: { since: String(since), limit: limit === undefined ? undefined : String(limit) } });
+export const metrics = () => call<{ everySeconds: number; samples: Sample[] }>('_/metrics');
+export const requests = (slow: boolean) =>
+  call<{ requests: RequestEntry[] }>('_/requests', { query: { slow: slow ? 'true' : undefined, limit: '500' } }).then((one) => one.requests);
+export const settings = () => call<Settings>('_/settings');
+export const advice = () => call<{ advice: string[] }>('_/doctor').then((one) => one.advice);
+export const consoleQuery = (body: { query: JsonObject; as_of?: string }, signal?: AbortSignal) =>
+  call<ConsoleAnswer>('_/query', { method: 'POST', body, ...(signal ? { signal } : {}) });
+
+export const users = (after?: string) => call<{ users: User[] }>('_/users', { query: { after } }).then((one) => one.users);
+export const createUser = (body: { email: string; password: string; displayName?: string; role?: Role }) =>
+  call<User>('_/users', { method: 'POST', body });
+export const updateUser = (id: string, body: { role?: Role; disabled?: boolean; displayName?: string | null }) =>
+  call<User>(`_/users/${encodeURIComponent(id)}`, { method: 'PATCH', body });
+export const endSessions = (id: string) =>
+  call<void>(`_/users/${encodeURIComponent(id)}/sessions`, { method: 'DELETE' });
+export const userSessions = () =>
+  call<{ sessions: UserSession[] }>('api/admin/sessions').then((one) => one.sessions);
+export const rules = () => call<JsonObject>('api/admin/rules');
+export const setRules = (body: JsonObject) => call<JsonObject>('api/admin/rules', { method: 'PUT', body });
+export const removeRules = () => call<void>('api/admin/rules', { method: 'DELETE' });
+
+export interface Backup {
+  name: string;
+  [key: string]: unknown;
+}
+const backup = (name: string, rest = '') => `_/backups/${encodeURIComponent(name)}${rest}`;
+export const backups = () => call<{ backups: Backup[] } | Backup[]>('_/backups').then((one) => (Array.isArray(one) ? one : one.backups));
+export const makeBackup = () => call<Backup>('_/backups', { method: 'POST', body: {} });
+export const verifyBackup = (name: string) => call<JsonObject>(backup(name, '/verify'), { method: 'POST', body: {} });
+export const restoreBackup = (name: string) => call<JsonObject>(backup(name, '/restore'), { method: 'POST', body: {} });
+export const removeBackup = (name: string) => call<void>(backup(name), { method: 'DELETE' });
+export const backupBytes = (name: string) => send(backup(name)).then((response) => response.blob());
 
 export const fileBytes = (fileId: string, signal?: AbortSignal) =>
   send(`attachments/${fileId}`, signal ? { signal } : {}).then((response) => response.blob());

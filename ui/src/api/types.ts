@@ -1,7 +1,9 @@
-// The shapes of the stack protocol that these pages use.
+// The shapes that these pages use: those of the server's own document, with names, and more exact where the document
+// cannot be (a permission is one of three shapes, a field one of nine kinds).
 
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
-export type JsonObject = { [key: string]: Json };
+import type { Bodies, Json, JsonObject, Replies } from './generated';
+
+export type { Json, JsonObject };
 
 export type Kind =
   | 'string' | 'text' | 'number' | 'boolean' | 'date'
@@ -17,17 +19,7 @@ export interface FieldDef {
 }
 export type Schema = { [name: string]: FieldDef };
 
-export interface TypeInfo {
-  id: string;
-  baseId: string;
-  version: number;
-  name: string;
-  schema: Schema;
-  schemaHash: string;
-  createdAt: string;
-  migratesFrom?: string;
-  search?: boolean;
-}
+export type TypeInfo = Omit<Replies['types.get'], 'schema'> & { schema: Schema };
 
 export type Association =
   | { kind: 'tag'; label: string }
@@ -39,31 +31,13 @@ export type Permission =
   | { access: 'entity'; entityId: string; read: boolean; write: boolean }
   | { access: 'group'; groupId: string; read: boolean; write: boolean; role?: 'admin' };
 
-export interface StackRecord {
-  id: string;
-  typeId: string;
-  createdAt: string;
-  updatedAt: string;
-  content: JsonObject;
-  version: number;
-  parentId?: string;
-  entityId?: string;
-  appId?: string;
-  principalId?: string;
-  deletedAt?: string;
+interface Exactly {
   permissions?: Permission[];
   associations?: Association[];
 }
-
-export interface Snapshot {
-  version: number;
-  typeId: string;
-  content: JsonObject;
-  updatedAt: string;
-  entityId?: string;
-  associations: Association[];
-  permissions?: Permission[];
-}
+export type StackRecord = Omit<Replies['records.get'], keyof Exactly> & Exactly;
+type AnySnapshot = Replies['records.versions'][number];
+export type Snapshot = Omit<AnySnapshot, keyof Exactly> & { associations: Association[]; permissions?: Permission[] };
 
 export interface Page {
   records: StackRecord[];
@@ -90,53 +64,35 @@ export interface Query {
   cursor?: string | null;
 }
 
-export interface Token {
-  id: string;
-  principalId: string;
-  subjectId: string;
-  label: string | null;
-  createdAt: string;
-  expiresAt: string | null;
-}
-export interface IssuedToken extends Token {
-  token: string;
-}
-
-export interface Discovery {
-  version: string;
-  entityId: string;
-  timezone?: string;
-  capabilities: { maxAttachmentBytes: number; maxContentBytes: number };
-}
-
-export interface Health {
-  status: 'ok' | 'error';
-  version: string;
-  uptime: number;
-}
-
-export interface Stats {
-  types: { typeId: string; records: number; deletedRecords: number }[];
-  records: number;
-  deletedRecords: number;
-  versions: number;
-  changes: number;
-  associations: number;
-  files: number;
-  fileBytes: number;
-  tokens: number;
-  databaseBytes: number;
-  freeBytes: number;
-  walBytes: number;
-  lastTx: number;
-  memoryBytes?: number;
-}
-
+export type Token = Replies['tokens.list']['tokens'][number];
+export type IssuedToken = Replies['tokens.issue'] & { token: string };
+export type Discovery = Replies['stack.discover'];
+export type Health = Replies['health'];
+export type Stats = Replies['stats.get'];
 export type Action = 'read' | 'update' | 'delete' | 'permit' | 'purge';
-export interface Decision {
-  allowed: boolean;
-  rule: string;
+export type Decision = Replies['access.explain'];
+
+export type Change = Replies['changes']['changes'][number];
+export type Changes = Replies['changes'];
+export type Sample = Replies['metrics.get']['samples'][number];
+export type Settings = Replies['settings.get'];
+export type RequestEntry = Replies['requests.list']['requests'][number];
+export type TypeCheck = Replies['types.check'];
+export type NewTypeCheck = Bodies['types.check'];
+export type User = Replies['users.list']['users'][number];
+export type Role = User['role'];
+export type ConsoleAnswer = Replies['console.query'];
+
+/** Kept by the live face, whose document says only that these are objects. */
+export interface UserSession {
+  id: string;
+  userId: string;
+  device: string;
+  ip: string;
+  createdAt: string;
+  lastUsedAt: string;
 }
+
 export interface Fault {
   path: string;
   message: string;

@@ -1,4 +1,4 @@
-// Access: tokens, grants over whole types, groups.
+// Access: tokens, users, grants over whole types, groups, rules, and the simulator.
 
 import { useSignal } from '@preact/signals';
 import {
@@ -12,10 +12,16 @@ import { asOf, go, goWith, place } from '../router';
 import { collections, countAgain } from '../state/catalog';
 import { complain, say } from '../state/notices';
 import { session } from '../state/session';
+import { lazy } from '../parts/lazy';
+import { Simulator } from './simulator';
+import { Users } from './users';
 
-type Tab = 'tokens' | 'grants' | 'groups';
+const Rules = lazy(() => import('./rules').then((module) => module.Rules));
+
+type Tab = 'tokens' | 'users' | 'grants' | 'groups' | 'rules' | 'simulator';
 const TABS: { id: Tab; label: string }[] = [
-  { id: 'tokens', label: 'Tokens' }, { id: 'grants', label: 'Grants' }, { id: 'groups', label: 'Groups' },
+  { id: 'tokens', label: 'Tokens' }, { id: 'users', label: 'Users' }, { id: 'grants', label: 'Grants' },
+  { id: 'groups', label: 'Groups' }, { id: 'rules', label: 'Rules' }, { id: 'simulator', label: 'Simulator' },
 ];
 const DID = 'did:[a-z0-9]+:[A-Za-z0-9._:%\\-]+';
 
@@ -34,6 +40,9 @@ export function AccessPage() {
         {tab === 'tokens' && <Tokens />}
         {tab === 'grants' && <Grants />}
         {tab === 'groups' && <Groups />}
+        {tab === 'users' && <Users />}
+        {tab === 'rules' && <Rules />}
+        {tab === 'simulator' && <Simulator />}
       </div>
     </div>
   );
@@ -56,14 +65,15 @@ function Tokens() {
       {list.data.value && list.data.value.length > 0 && (
         <div class="scroll card" tabIndex={0} role="group" aria-label="List of tokens">
           <table class="list">
-            <thead><tr><th scope="col">Label</th><th scope="col">Acts as</th><th scope="col">Made</th><th scope="col">Expires</th><th><span class="unseen">Revoke</span></th></tr></thead>
+            <thead><tr><th scope="col">Label</th><th scope="col">Acts as</th><th scope="col">May</th><th scope="col">Made</th><th scope="col">Expires</th><th><span class="unseen">Revoke</span></th></tr></thead>
             <tbody>
               {list.data.value.map((one) => (
                 <tr key={one.id}>
                   <th scope="row">{one.label ?? <span class="hint">no label</span>}<small class="mono"> {one.id}</small></th>
                   <td title={one.principalId}>{who(one.principalId)}{one.subjectId !== one.principalId && <> for {who(one.subjectId)}</>}</td>
+                  <td>{one.principalId === owner && one.subjectId === owner ? 'everything' : 'what is granted and shared'}</td>
                   <td><Time at={one.createdAt} /></td>
-                  <td>{one.expiresAt ? <Time at={one.expiresAt} /> : 'never'}</td>
+                  <td>{one.expiresAt ? <>{Date.parse(one.expiresAt) <= Date.now() && <strong class="off">expired </strong>}<Time at={one.expiresAt} /></> : 'never'}</td>
                   <td>{!readOnly && <Button onClick={() => (revoking.value = one)}>Revoke</Button>}</td>
                 </tr>
               ))}

@@ -1,12 +1,15 @@
 // The grid of a collection: pages by keyset as one scrolls, filters, choice of columns, editing in
-// place, several records at once. Only the rows in sight are in the document.
+// place, several records at once. Only the rows in sight are in the document. What others change shows
+// as it happens: changed rows flash, new ones wait behind a button, so that nothing moves under the hand.
 
 import { useComputed, useSignal } from '@preact/signals';
-import { useCallback, useEffect, useRef } from 'preact/hooks';
-import { deleteRecord, patchRecord, query, undeleteRecord } from '../api/stack';
+import { useCallback, useEffect, useLayoutEffect, useRef } from 'preact/hooks';
+import { deleteRecord, getRecord, patchRecord, query, undeleteRecord } from '../api/stack';
 import { ApiError } from '../api/client';
 import type { Direction, FieldDef, Filter, Json, SortField, StackRecord } from '../api/types';
 import { count, plural } from '../lib/format';
+import { same } from '../lib/diff';
+import { parseText, textOf } from '../lib/query-text';
 import { fromText, isScalar, kindOfValue, toText } from '../lib/schema';
 import { titleOf } from '../lib/record';
 import { Button, Empty, Problem, Time, Value } from '../parts/basics';
@@ -15,12 +18,21 @@ import { asOf, goWith, hrefWith, place } from '../router';
 import { ConflictDialog, type Conflict } from '../record/conflict';
 import { countAgain, type Collection } from '../state/catalog';
 import { announce, onChanged } from '../state/changed';
+import { feedState, onFeed } from '../state/feed';
 import { complain, say } from '../state/notices';
 
+type Tools = typeof import('./grid-tools');
+type Tool = 'export' | 'import' | 'field' | 'tag';
+
 const PAGE_ROWS = 100;
+/** Once somebody scrolls, larger pages: they rarely stop at the second. */
+const NEXT_ROWS = 500;
 const ROW_PX = 36;
 const ROWS_AROUND = 12;
 const COLUMNS_SHOWN = 8;
+const FLASH_MS = 2_000;
+/** Changed rows fetched for one bunch of changes; past that the grid offers to load again. */
+const FETCHED_MAX = 60;
 const SORTS: SortField[] = ['createdAt', 'updatedAt', 'version'];
 
 interface Sort {
@@ -79,15 +91,29 @@ export function Rows({ collection }: { collection: Collection }) {
   const conflict = useSignal<Conflict | null>(null);
   const turn = useRef(0);
   const readOnly = asOf.value !== undefined;
+  /** Records of others that are not shown yet. */
+  const fresh = useSignal<ReadonlySet<string>>(new Set());
+  const stale = useSignal(false);
+  const flashing = useSignal<ReadonlySet<string>>(new Set());
+  const tool = useSignal<Tool | null>(null);
+  const tools = useSignal<Tools | null>(null);
+  const open = async (which: Tool) => {
+    tools.value ??= await import('./grid-tools');
+    tool.value = which;
+  };
 
   const load = useCallback(async (from: string | null) => {
     const mine = from === null ? ++turn.current : turn.current;
     if (from !== null && loading.value) return;
     loading.value = true;
     try {
-      const page = await query({ filter, sort, limit: PAGE_ROWS, cursor: from }, asOf.value);
+      const page = await query({ filter, sort, limit: from === null ? PAGE_ROWS : NEXT_ROWS, cursor: from }, asOf.value);
       if (mine !== turn.current) return;
       rows.value = from === null ? page.records : [...rows.value, ...page.records];
+      if (from === null) {
+        fresh.value = new Set();
+        stale.value = false;
+      }
       cursor.value = page.cursor;
       fault.value = null;
     } catch (problem) {
@@ -108,6 +134,38 @@ export function Rows({ collection }: { collection: Collection }) {
     const at = rows.value.findIndex((row) => row.id === record.id);
     if (at < 0 || (record.deletedAt && !filter.includeDeleted)) return void load(null);
     rows.value = rows.value.with(at, record);
+  }), [load]);
+
+  // What others do. A row that no longer fits the filter stays until the next load: it must not vanish while it is read.
+  useEffect(() => onFeed((entries) => {
+    if (readOnly) return;
+    const ours = entries.filter((one) => one.typeId && collection.types.some((type) => type.id === one.typeId));
+    if (!ours.length) return;
+    countAgain();
+    const shown = new Map(rows.peek().map((row) => [row.id, row.version]));
+    const changed = new Set(ours.filter((one) => (shown.get(one.id) ?? Infinity) < one.version).map((one) => one.id));
+    const unknown = new Set(ours.filter((one) => !shown.has(one.id) && (one.op === 'create' || one.op === 'undelete' || one.op === 'update')).map((one) => one.id));
+    if (changed.size + unknown.size > FETCHED_MAX) {
+      stale.value = true;
+      return;
+    }
+    void (async () => {
+      const look = (ids: Iterable<string>) => Promise.all([...ids].map((id) => getRecord(id).catch(() => null)));
+      const [now, others] = await Promise.all([look(changed), look(unknown)]);
+      const news = new Map(now.filter((one) => one !== null).map((one) => [one.id, one]));
+      if (news.size) {
+        rows.value = rows.peek().map((row) => {
+          const next = news.get(row.id);
+          return next && next.version > row.version ? next : row;
+        });
+        const lit = new Set([...flashing.peek(), ...news.keys()]);
+        flashing.value = lit;
+        setTimeout(() => (flashing.value = new Set([...flashing.peek()].filter((id) => !news.has(id)))), FLASH_MS);
+      }
+      const here = new Set(rows.peek().map((row) => row.id));
+      const waiting = others.filter((one) => one !== null && !here.has(one.id) && fits(one, filter) && isNew(one, rows.peek(), sort, cursor.peek()));
+      if (waiting.length) fresh.value = new Set([...fresh.peek(), ...waiting.map((one) => one?.id ?? '')]);
+    })();
   }), [load]);
 
   const remove = async (list: StackRecord[]) => {
@@ -163,9 +221,12 @@ export function Rows({ collection }: { collection: Collection }) {
           <p class="hint">
             {collection.base}
             {collection.records !== null && <> · {plural(collection.records, 'record')}</>}
+            {!readOnly && feedState.value === 'live' && <> · <span class="pulse">live</span></>}
           </p>
         </div>
         <div class="row">
+          <Button kind="quiet" onClick={() => open('export')}>Export</Button>
+          {!readOnly && <Button kind="quiet" onClick={() => open('import')}>Import</Button>}
           <a class="button quiet" href={`#/types/${encodeURIComponent(collection.types.at(-1)?.id ?? '')}`}>Schema</a>
           {!readOnly && <a class="button primary" href={hrefWith({ record: 'new', tab: undefined })}><Icon name="plus" />New record</a>}
         </div>
@@ -174,11 +235,22 @@ export function Rows({ collection }: { collection: Collection }) {
       {chosenRows.length > 0 && !readOnly && (
         <div class="bulk" role="status">
           <span>{plural(chosenRows.length, 'record')} chosen</span>
+          <Button onClick={() => open('field')}>Set a field</Button>
+          <Button onClick={() => open('tag')}>Tag</Button>
+          <Button onClick={() => open('export')}>Export</Button>
           <Button icon="trash" onClick={() => remove(chosenRows)}>Delete</Button>
           <Button kind="quiet" onClick={() => (picked.value = new Set())}>Choose none</Button>
         </div>
       )}
       <Problem of={fault.value} />
+      {(fresh.value.size > 0 || stale.value) && !readOnly && (
+        <p class="pill" role="status">
+          <Button kind="primary" icon="up" onClick={() => {
+            void load(null);
+            document.querySelector('.grid')?.scrollTo(0, 0);
+          }}>{stale.value ? 'Much has changed: load again' : `${plural(fresh.value.size, 'new record')}`}</Button>
+        </p>
+      )}
       {cursor.value === null && rows.value.length === 0 ? (
         <Empty icon={filtered ? 'search' : 'data'} title={filtered ? 'Nothing fits the filter' : 'No records yet'}>
           {filtered
@@ -191,6 +263,7 @@ export function Rows({ collection }: { collection: Collection }) {
           columns={columns}
           sort={sort}
           picked={picked.value}
+          flashing={flashing.value}
           readOnly={readOnly}
           loading={loading.value}
           more={typeof cursor.value === 'string'}
@@ -211,28 +284,59 @@ export function Rows({ collection }: { collection: Collection }) {
           }}
         />
       )}
+      {tools.value && tool.value === 'export' && <tools.value.ExportDialog collection={collection} filter={filter} chosen={chosenRows} onClose={() => (tool.value = null)} />}
+      {tools.value && tool.value === 'import' && <tools.value.ImportDialog collection={collection} onClose={() => (tool.value = null)} />}
+      {tools.value && (tool.value === 'field' || tool.value === 'tag') && (
+        <tools.value.ChangeDialog
+          what={tool.value}
+          fields={Object.fromEntries(fields.map((name) => [name, first.at(-1)?.schema[name]?.kind ?? kindOfValue(rows.value[0]?.content[name] ?? '')]))}
+          chosen={chosenRows}
+          onClose={() => (tool.value = null)}
+        />
+      )}
     </section>
   );
+}
+
+/** Whether a record may be among what the filter finds; words are the server's to judge. */
+function fits(record: StackRecord, filter: Filter): boolean {
+  const types = Array.isArray(filter.typeId) ? filter.typeId : [filter.typeId];
+  return types.includes(record.typeId)
+    && (filter.includeDeleted || !record.deletedAt)
+    && (filter.tags ?? []).every((tag) => record.associations?.some((one) => one.kind === 'tag' && one.label === tag))
+    && Object.entries(filter.content ?? {}).every(([field, value]) => same(record.content[field] ?? null, value));
+}
+
+/** Whether it belongs among the rows that are loaded, and not behind the last of them. */
+function isNew(record: StackRecord, rows: StackRecord[], sort: Sort, cursor: string | null | undefined): boolean {
+  const last = rows.at(-1);
+  if (!last || cursor === null) return true;
+  const [one, other] = [record[sort.field], last[sort.field]];
+  return sort.direction === 'desc' ? one >= other : one <= other;
 }
 
 const TYPING_PAUSE_MS = 250;
 
 function Filters({ collection, fields, columns }: { collection: Collection; fields: string[]; columns: string[] }) {
   const params = place.value.params;
-  const text = useSignal(params.get('q') ?? '');
+  const inUrl = textOf({ q: params.get('q') ?? '', where: params.getAll('where'), tags: params.getAll('tag') });
+  const text = useSignal(inUrl);
   const field = useSignal('');
   const value = useSignal('');
   const tag = useSignal('');
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const menu = useRef<HTMLDivElement>(null);
-  const inUrl = params.get('q') ?? '';
   useEffect(() => {
-    text.value = inUrl;
+    // What is being typed may say the same in other words.
+    if (textOf(parseText(text.peek())) !== inUrl) text.value = inUrl;
   }, [inUrl]);
   const type = (typed: string) => {
     text.value = typed;
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => goWith({ q: typed.trim() || undefined }, true), TYPING_PAUSE_MS);
+    timer.current = setTimeout(() => {
+      const asked = parseText(typed);
+      goWith({ q: asked.q || undefined, where: asked.where, tag: asked.tags }, true);
+    }, TYPING_PAUSE_MS);
   };
   const without = (name: string, one: string) => goWith({ [name]: params.getAll(name).filter((other) => other !== one) });
   const add = (event: Event) => {
@@ -255,7 +359,7 @@ function Filters({ collection, fields, columns }: { collection: Collection; fiel
         <input
           type="search"
           aria-label={`Search ${collection.name}`}
-          placeholder="Words, “a phrase”, AND, OR, NOT"
+          placeholder="words, field=value, tag:name"
           value={text.value}
           onInput={(event) => type(event.currentTarget.value)}
         />
@@ -277,7 +381,7 @@ function Filters({ collection, fields, columns }: { collection: Collection; fiel
           <label>is exactly
             <input value={value.value} placeholder={'text, 12, true, null'} onInput={(event) => (value.value = event.currentTarget.value)} />
           </label>
-          <p class="hint">null finds records where the field is null or absent. Put digits in quotes to find a text: "12".</p>
+          <p class="hint">The same can be typed: country=AL tag:seen words. null finds records where the field is null or absent. Put digits in quotes to find a text: "12".</p>
           <label>or has the tag
             <input value={tag.value} onInput={(event) => (tag.value = event.currentTarget.value)} />
           </label>
@@ -319,6 +423,7 @@ interface GridProps {
   columns: string[];
   sort: Sort;
   picked: ReadonlySet<string>;
+  flashing: ReadonlySet<string>;
   readOnly: boolean;
   loading: boolean;
   more: boolean;
@@ -437,7 +542,7 @@ function Grid(props: GridProps) {
                 role="row"
                 aria-rowindex={row + 2}
                 aria-selected={picked.has(record.id)}
-                class={`${record.id === selected ? 'current' : ''} ${record.deletedAt ? 'gone' : ''}`}
+                class={`${record.id === selected ? 'current' : ''} ${record.deletedAt ? 'gone' : ''} ${props.flashing.has(record.id) ? 'flash' : ''}`}
               >
                 <td {...cell(row, 0)} class="pick">
                   <input type="checkbox" tabIndex={-1} aria-label={`Choose ${titleOf(record)}`} checked={picked.has(record.id)} onChange={() => pick(record.id)} />
@@ -502,7 +607,8 @@ function CellEditor(
   const fault = useSignal('');
   const over = useRef(false);
   const input = useRef<HTMLInputElement & HTMLSelectElement>(null);
-  useEffect(() => input.current?.focus(), []);
+  // Before the next key: what is typed quickly must not be lost.
+  useLayoutEffect(() => input.current?.focus(), []);
   const finish = (keep: boolean) => {
     if (over.current) return;
     if (!keep || text.value === (before === undefined || before === null ? '' : toText(before))) {

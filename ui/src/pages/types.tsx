@@ -1,11 +1,11 @@
 // Types: what records look like. The table of fields and the raw schema are two views of one text-free
-// state; saving sends it and shows what the server refuses.
+// state. Before it is saved the server says what that would mean for the records that are there.
 
 import { useSignal, type Signal } from '@preact/signals';
 import { useEffect } from 'preact/hooks';
-import { registerType } from '../api/stack';
+import { checkType, migrateRecord, query, registerType, restoreRecord } from '../api/stack';
 import { ApiError } from '../api/client';
-import type { FieldDef, JsonObject, Kind, Schema, TypeInfo } from '../api/types';
+import type { FieldDef, JsonObject, Kind, Schema, StackRecord, TypeCheck, TypeInfo } from '../api/types';
 import { count, plural } from '../lib/format';
 import { schemaHash } from '../lib/hash';
 import { same } from '../lib/diff';
@@ -16,9 +16,9 @@ import { Icon } from '../parts/icons';
 import { JsonEditor } from '../record/json-editor';
 import { asOf, go, href, place } from '../router';
 import { refreshCatalog, stats, typeById, types } from '../state/catalog';
-import { say } from '../state/notices';
+import { complain, say } from '../state/notices';
+import { announce } from '../state/changed';
 import { session } from '../state/session';
-import { query } from '../api/stack';
 
 export function TypesPage() {
   const [, id] = place.value.path;
@@ -73,6 +73,8 @@ function Editor({ type }: { type?: TypeInfo }) {
   const view = useSignal<'fields' | 'raw'>('fields');
   const broken = useSignal(false);
   const inferring = useSignal(false);
+  const migrating = useSignal(false);
+  const review = useSignal<{ id: string; from: string | undefined; found: TypeCheck } | null>(null);
   const fault = useSignal<unknown>(null);
   const busy = useSignal(false);
   const system = type?.id.startsWith('_') ?? false;
@@ -80,8 +82,20 @@ function Editor({ type }: { type?: TypeInfo }) {
   const edited = !type || name.value !== type.name || !same(schema.value as unknown as JsonObject, type.schema as unknown as JsonObject);
   const drift = fault.value instanceof ApiError && fault.value.code === 'schema_drift';
 
-  const save = async (asId = id.value.trim(), from = type?.migratesFrom) => {
+  /** Asks what saving would mean; nothing is saved yet. */
+  const look = async (asId = id.value.trim(), from = type?.migratesFrom) => {
     busy.value = true;
+    try {
+      review.value = { id: asId, from, found: await checkType({ id: asId, schema: schema.value as unknown as JsonObject, ...(from ? { migratesFrom: from } : {}) }) };
+      fault.value = null;
+    } catch (problem) {
+      fault.value = problem;
+    }
+    busy.value = false;
+  };
+  const save = async (asId: string, from: string | undefined) => {
+    busy.value = true;
+    review.value = null;
     try {
       const made = await registerType({
         id: asId,
@@ -99,6 +113,7 @@ function Editor({ type }: { type?: TypeInfo }) {
     }
     busy.value = false;
   };
+  const others = type ? (types.value ?? []).filter((one) => one.baseId === type.baseId && one.id !== type.id) : [];
   const next = type ? `${type.baseId}@${Math.max(...(types.value ?? []).filter((one) => one.baseId === type.baseId).map((one) => one.version)) + 1}` : '';
   return (
     <div class="page narrow">
@@ -110,6 +125,7 @@ function Editor({ type }: { type?: TypeInfo }) {
         </div>
         <div class="row">
           {!locked && <Button onClick={() => (inferring.value = true)}>Infer from JSON</Button>}
+          {!locked && type && others.length > 0 && <Button onClick={() => (migrating.value = true)}>Migrate records</Button>}
           {type && <a class="button" href={href(['data', type.baseId])}><Icon name="data" />Records</a>}
         </div>
       </header>
@@ -142,14 +158,14 @@ function Editor({ type }: { type?: TypeInfo }) {
         {drift && type && (
           <p class="row">
             <span>Records of {type.id} were written under the old schema. A new version keeps them as they are.</span>
-            <Button kind="primary" onClick={() => save(next, type.id)}>Register as {next}</Button>
+            <Button kind="primary" onClick={() => look(next, type.id)}>Register as {next}</Button>
           </p>
         )}
         {!locked && edited && (
           <div class="row end">
             {type && <Button onClick={() => { schema.value = type.schema; name.value = type.name; fault.value = null; }}>Discard</Button>}
-            <Button kind="primary" disabled={busy.value || broken.value || !id.value.trim() || !name.value.trim()} onClick={() => save()}>
-              {type ? 'Save' : 'Register'}
+            <Button kind="primary" disabled={busy.value || broken.value || !id.value.trim() || !name.value.trim()} onClick={() => look()}>
+              {type ? 'Review and save' : 'Review and register'}
             </Button>
           </div>
         )}
@@ -160,6 +176,16 @@ function Editor({ type }: { type?: TypeInfo }) {
           <Code text={curl('records', 'POST', { typeId: type.id, content: example(type.schema) })} />
         </section>
       )}
+      {review.value && (
+        <Review
+          of={review.value}
+          next={next}
+          onClose={() => (review.value = null)}
+          onSave={() => review.value && save(review.value.id, review.value.from)}
+          onNext={type ? () => look(next, type.id) : undefined}
+        />
+      )}
+      {migrating.value && type && <Migrate to={type} from={others} onClose={() => (migrating.value = false)} />}
       {inferring.value && (
         <Infer
           base={type?.baseId}
@@ -171,6 +197,133 @@ function Editor({ type }: { type?: TypeInfo }) {
         />
       )}
     </div>
+  );
+}
+
+/** What saving would mean, before it is done. */
+function Review({ of, next, onClose, onSave, onNext }: {
+  of: { id: string; from: string | undefined; found: TypeCheck };
+  next: string;
+  onClose: () => void;
+  onSave: () => void;
+  onNext: (() => void) | undefined;
+}) {
+  const { found } = of;
+  const refused = found.drift.length > 0 || (found.exists && found.duplicates.length > 0);
+  const [at] = found.lookedAt;
+  return (
+    <Dialog title={found.exists ? `Change ${of.id}?` : `Register ${of.id}?`} wide onClose={onClose} actions={
+      <>
+        <Button onClick={onClose}>Cancel</Button>
+        {refused && found.drift.length > 0 && onNext && <Button kind="primary" onClick={onNext}>Look at {next} instead</Button>}
+        {!refused && <Button kind="primary" onClick={onSave}>{found.exists ? 'Save' : 'Register'}</Button>}
+      </>
+    }>
+      {found.drift.length > 0 && (
+        <div class="problem" role="alert">
+          <p>This cannot be saved: it would break records that are valid today. A new version of the type leaves them as they are.</p>
+          <ul>{found.drift.map((one) => <li key={one.path + one.message}><code>{one.path}</code> {one.message}</li>)}</ul>
+        </div>
+      )}
+      <dl class="facts review">
+        <dt>Records</dt>
+        <dd>
+          {found.records === 0 ? 'None yet.' : found.failing === 0
+            ? <span class="yes">All {count(found.records)} fit.</span>
+            : <><strong class="off">{count(found.failing)} of {count(found.records)} do not fit</strong>{found.exists ? '. They stay, and must be mended when they are next written.' : ` as they are. They stay in ${found.lookedAt.join(', ')} until they are migrated.`}</>}
+        </dd>
+        {found.duplicates.length > 0 && <><dt>Not unique</dt><dd><strong class="off">{found.duplicates.join(', ')}</strong>: records share values</dd></>}
+        <dt>Indexes</dt>
+        <dd>
+          {found.indexesMade.length > 0 && <>built: <code>{found.indexesMade.join(', ')}</code> </>}
+          {found.indexesDropped.length > 0 && <>dropped: <code>{found.indexesDropped.join(', ')}</code></>}
+          {found.indexesMade.length + found.indexesDropped.length === 0 && 'as they are'}
+        </dd>
+      </dl>
+      {found.examples.length > 0 && (
+        <>
+          <h3>{found.failing > found.examples.length ? `The first ${found.examples.length} that do not fit` : 'Those that do not fit'}</h3>
+          <ul class="lines">
+            {found.examples.map((one) => (
+              <li key={one.id}>
+                <a class="mono" href={href(['data', (at ?? of.id).replace(/@\d+$/, '')], { record: one.id })}>{one.id}</a>
+                <span class="faults">{one.faults.map((fault) => `${fault.path}: ${fault.message}`).join('; ')}</span>
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </Dialog>
+  );
+}
+
+const MIGRATED_PAGE_ROWS = 200;
+
+/** Moves the records of another version here, as they are; each is checked by the server. */
+function Migrate({ to, from, onClose }: { to: TypeInfo; from: TypeInfo[]; onClose: () => void }) {
+  const source = useSignal(from.at(-1)?.id ?? '');
+  const done = useSignal<number | null>(null);
+  const failed = useSignal<string[]>([]);
+  const fault = useSignal<unknown>(null);
+  const run = async () => {
+    done.value = 0;
+    failed.value = [];
+    const moved: StackRecord[] = [];
+    try {
+      let cursor: string | null = null;
+      do {
+        const page = await query({ filter: { typeId: source.value }, limit: MIGRATED_PAGE_ROWS, cursor, sort: { field: 'createdAt', direction: 'asc' } });
+        for (const record of page.records) {
+          try {
+            moved.push(await migrateRecord(record.id, to.id, record.content, record.version));
+          } catch (problem) {
+            failed.value = [...failed.value, `${record.id}: ${problem instanceof ApiError && problem.faults[0] ? `${problem.faults[0].path} ${problem.faults[0].message}` : (problem as Error).message}`];
+          }
+          done.value = moved.length;
+        }
+        cursor = page.cursor;
+      } while (cursor);
+    } catch (problem) {
+      fault.value = problem;
+    }
+    announce('many');
+    await refreshCatalog();
+    if (moved.length) {
+      say(`${plural(moved.length, 'record')} moved to ${to.id}.`, {
+        label: 'Undo',
+        run: async () => {
+          for (const one of moved) await restoreRecord(one.id, one.version - 1, one.version).catch(complain);
+          announce('many');
+          await refreshCatalog();
+        },
+      });
+    }
+    if (!failed.value.length && !fault.value) onClose();
+    done.value = null;
+  };
+  return (
+    <Dialog title={`Migrate records to ${to.id}`} onClose={onClose} actions={
+      <>
+        <Button onClick={onClose}>Close</Button>
+        <Button kind="primary" disabled={done.value !== null} onClick={run}>Migrate</Button>
+      </>
+    }>
+      <Field label="All records of" hint="Their content stays as it is; each gets a new version. What does not fit the schema stays where it is.">
+        {(attributes) => (
+          <select {...attributes} value={source.value} onChange={(event) => (source.value = event.currentTarget.value)}>
+            {from.map((one) => <option key={one.id}>{one.id}</option>)}
+          </select>
+        )}
+      </Field>
+      {done.value !== null && <p class="hint" role="status">{count(done.value)} moved…</p>}
+      <Problem of={fault.value} />
+      {failed.value.length > 0 && (
+        <div class="problem" role="alert">
+          <p>{plural(failed.value.length, 'record')} stayed:</p>
+          <ul>{failed.value.slice(0, 10).map((one) => <li key={one}>{one}</li>)}</ul>
+        </div>
+      )}
+    </Dialog>
   );
 }
 

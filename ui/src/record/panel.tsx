@@ -13,6 +13,7 @@ import { Icon } from '../parts/icons';
 import { useLoaded } from '../parts/use';
 import { asOf, goWith, place } from '../router';
 import { announce, onChanged } from '../state/changed';
+import { onFeed } from '../state/feed';
 import { countAgain, type Collection } from '../state/catalog';
 import { complain, say } from '../state/notices';
 import { session } from '../state/session';
@@ -152,6 +153,13 @@ function OneRecord({ id, collection, onClose }: Props) {
   useEffect(() => onChanged((other) => {
     if (other !== 'many' && other.id === id && other !== loaded.data.peek() && draft.peek() === null) loaded.data.value = other;
   }), [id]);
+
+  // What others do shows too, unless something is being written: that meets it when it is saved.
+  useEffect(() => onFeed((entries) => {
+    const seen = loaded.data.peek();
+    if (past !== undefined || draft.peek() !== null || !seen) return;
+    if (entries.some((one) => one.id === id && one.version > seen.version)) void loaded.again();
+  }), [id, past]);
 
   if (!record) {
     return (

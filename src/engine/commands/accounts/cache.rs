@@ -46,16 +46,29 @@ struct State {
     known: HashMap<Arc<str>, Arc<KnownSession>>,
 }
 
-#[derive(Debug)]
+type Listener = Box<dyn Fn(i64) + Send + Sync>;
+
 pub(crate) struct SessionCache {
     state: RwLock<State>,
     /// Counts what ended or changed, for those who keep connections open.
     changes: watch::Sender<u64>,
+    /// Told which account changed, after its sessions were forgotten.
+    listeners: RwLock<Vec<Listener>>,
+}
+
+impl std::fmt::Debug for SessionCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SessionCache")
+    }
 }
 
 impl Default for SessionCache {
     fn default() -> Self {
-        Self { state: RwLock::default(), changes: watch::Sender::new(0) }
+        Self {
+            state: RwLock::default(),
+            changes: watch::Sender::new(0),
+            listeners: RwLock::default(),
+        }
     }
 }
 
@@ -88,6 +101,13 @@ impl SessionCache {
 
     pub(crate) fn forget_account(&self, account: i64) {
         self.change(|known| known.retain(|_, session| session.account != account));
+        for listener in self.listeners.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            listener(account);
+        }
+    }
+
+    pub(crate) fn listen(&self, listener: Listener) {
+        self.listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {

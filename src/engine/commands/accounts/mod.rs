@@ -14,6 +14,7 @@
 mod cache;
 mod factors;
 mod keys;
+mod links;
 mod lockout;
 mod sessions;
 mod sign_in;
@@ -22,6 +23,7 @@ mod tests;
 
 pub use factors::{Answer, Enrolment, Proof};
 pub use keys::{ACCESS_KEYS, LINK_KEYS, SigningKey};
+pub use links::{Invitation, LETTER_PAUSE_MS, LinkPurpose, NewLink, link_ms};
 pub use lockout::Lockout;
 pub use sessions::{Device, Refresh, SESSION_MS_MAX, SESSIONS_MAX, SessionView, SignedIn, Terms};
 pub use sign_in::{Attempt, Credentials, SecondFactor, SignIn};
@@ -38,6 +40,7 @@ use super::create::create_checked;
 use super::special;
 use super::update::check_size;
 use crate::engine::error::{Error, Result};
+use crate::engine::rows::ACCOUNT_PREFIX as USER_PREFIX;
 use crate::engine::{Account, Caller, Engine, Inner, Role};
 use crate::store::{AccountRow, Op, RecordRow, Unit, View};
 use crate::util::id::RecordId;
@@ -45,8 +48,6 @@ use crate::util::json;
 
 /// The type of an account's record.
 const USER_TYPE: &str = "_user@1";
-/// What stands before the record id where an account is named.
-const USER_PREFIX: &str = "usr_";
 /// Claims travel in every access token, which travels in a header.
 pub const CLAIMS_BYTES_MAX: usize = 4 * 1024;
 /// Accounts in one page of the list.
@@ -94,6 +95,8 @@ pub struct Profile {
     /// Milliseconds.
     pub created_at: i64,
     pub mfa_enabled: bool,
+    /// Mail to the login name is known to arrive.
+    pub email_verified: bool,
     pub disabled: bool,
 }
 
@@ -115,6 +118,7 @@ impl Profile {
             claims: object("claims"),
             created_at: record.created_at,
             mfa_enabled: account.totp_enabled_at.is_some(),
+            email_verified: account.verified_at.is_some(),
             disabled: account.disabled_at.is_some(),
         })
     }

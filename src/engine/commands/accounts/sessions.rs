@@ -247,6 +247,12 @@ impl Engine {
         self.inner.sessions.changes()
     }
 
+    /// Calls `listener` with the user id, on the writer thread, whenever an account changed: its role, its claims, whether it
+    /// may sign in. It must not block.
+    pub fn on_account_changed(&self, listener: impl Fn(&str) + Send + Sync + 'static) {
+        self.inner.sessions.listen(Box::new(move |rid| listener(&super::user_id(rid))));
+    }
+
     fn known_session(&self, id: &str, now: i64) -> Result<Option<Arc<KnownSession>>> {
         let cache = &self.inner.sessions;
         if let Some(session) = cache.get(id).filter(|session| session.until > now) {

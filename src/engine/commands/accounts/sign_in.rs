@@ -11,7 +11,7 @@ use super::{live, lockout, login_name, own};
 use crate::crypto;
 use crate::engine::error::Result;
 use crate::engine::{Caller, Engine, Inner};
-use crate::store::{ChallengeRow, Unit};
+use crate::store::{AccountRow, ChallengeRow, Unit};
 
 /// Life of a challenge between password and second factor.
 const CHALLENGE_MS: i64 = 300_000;
@@ -153,6 +153,18 @@ fn finish(
     if let Some(hash) = rehashed {
         unit.set_password(account.rid, &hash)?;
     }
+    after_password(inner, unit, &account, device, terms)
+}
+
+/// The first factor was right: a session, or the question for the second one.
+pub(super) fn after_password(
+    inner: &Inner,
+    unit: &mut Unit<'_>,
+    account: &AccountRow,
+    device: &Device,
+    terms: Terms,
+) -> Result<SignIn> {
+    let now = unit.at();
     if account.totp_enabled_at.is_some() {
         let secret = inner.options.rng.base64url(CHALLENGE_BYTES);
         let row = ChallengeRow {

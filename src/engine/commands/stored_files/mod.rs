@@ -284,23 +284,8 @@ fn store_file(
         let stored = commit::replace(inner, unit, &row, next, Op::Update, actor)?;
         return FileInfo::of(path, &stored);
     }
-    let row = RecordRow {
-        rid: inner.mint.mint().as_i64(),
-        type_id: info.row_id,
-        version: 1,
-        tx: unit.tx(),
-        created_at: unit.at(),
-        updated_at: unit.at(),
-        deleted_at: None,
-        subject: actor.subject,
-        principal: actor.via,
-        app: None,
-        parent: None,
-        alias: Some(path.to_owned()),
-        permissions: None,
-        associations: None,
-        content: text,
-    };
+    let ids = (inner.mint.mint().as_i64(), info.row_id);
+    let row = RecordRow { alias: Some(path.to_owned()), ..commit::new_row(unit, ids, actor, text) };
     unit.add_alias(info.collection, path, row.rid)?;
     let words = if info.search { words::text_of(&content) } else { String::new() };
     let fresh =

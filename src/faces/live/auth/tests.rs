@@ -596,7 +596,7 @@ fn every_address_is_documented() {
     let count = names.len();
     names.sort_unstable();
     names.dedup();
-    assert_eq!((names.len(), count), (count, 34));
+    assert_eq!((names.len(), count), (count, 38));
     for route in &live.routes {
         assert!(!route.doc.summary.is_empty(), "{route:?}");
         assert!(!route.doc.replies.is_empty() || route.doc.fails == [404], "{route:?}");

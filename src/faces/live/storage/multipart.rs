@@ -108,7 +108,11 @@ pub(super) async fn read(
         }
         let text = text(part, &name, &unparsed).await?;
         let known = match name.as_str() {
-            "path" => &mut form.path,
+            // Also an empty one, which is refused: it names no file.
+            "path" => {
+                form.path = Some(text);
+                continue;
+            }
             "contentType" => &mut form.content_type,
             "metadata" => &mut form.metadata,
             _ => continue,

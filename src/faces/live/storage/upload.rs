@@ -47,7 +47,7 @@ async fn other(
     }
     refuse_declared(&body, upload.bytes_max())?;
     let query = &asked.call.query;
-    let path = match query.get("path").filter(|path| !path.is_empty()) {
+    let path = match query.get("path") {
         Some(path) => path_of(path)?,
         None => default_path(&cx.engine)?,
     };
