@@ -612,8 +612,8 @@ fn text_is_ours() {
     assert!(short.len() == 1 && short[0].contains("header"), "{short:?}");
     for root in PRIVATE_ROOTS {
         sample("net/a.rs", &format!("// see /{root}/notes"), "somebody's machine");
+        sample("net/a.rs", &format!("const A: &str = \"/api/{root}/items\";"), "");
     }
-    sample("net/a.rs", "const A: &str = \"/api/work/items\";", "");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::RateState;
 
@@ -46,6 +46,13 @@ impl Reply {
             .headers
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
         reply
+    }
+
+    /// Kept by no cache, unless the handler said otherwise.
+    #[must_use]
+    pub fn unstored(mut self) -> Self {
+        self.headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        self
     }
 
     pub fn empty(status: StatusCode) -> Self {

@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::backup::{self, BackupStage, Cancel, Part};
 use super::blob::CHUNK_BYTES;
@@ -598,35 +598,23 @@ fn put(copy: &Connection, table: usize, row: &Row) -> Result<()> {
             Cell::Null | Cell::Other => rusqlite::types::Value::Null,
         }
     };
-    let id = row.rowid;
+    let values =
+        std::iter::once(rusqlite::types::Value::from(row.rowid)).chain((1..columns).map(cell));
     // A row with a value of the wrong kind is refused by the strict table: it is no row of ours.
-    let stored = match name {
-        "collection" => copy
-            .prepare_cached("INSERT OR IGNORE INTO collection (id, name, config) VALUES (?1, ?2, ?3)")?
-            .execute(params![id, cell(1), cell(2)]),
-        "name" => copy
-            .prepare_cached("INSERT OR IGNORE INTO name (id, text) VALUES (?1, ?2)")?
-            .execute(params![id, cell(1)]),
-        "type" => copy
-            .prepare_cached(
-                "INSERT OR IGNORE INTO type (id, collection, version, name, schema, schema_hash, migrates_from, search,
+    let sql = match name {
+        "collection" => {
+            "INSERT OR IGNORE INTO collection (id, name, config) VALUES (?1, ?2, ?3)"
+        }
+        "name" => {
+            "INSERT OR IGNORE INTO name (id, text) VALUES (?1, ?2)"
+        }
+        "type" => {
+            "INSERT OR IGNORE INTO type (id, collection, version, name, schema, schema_hash, migrates_from, search,
                                              created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-            )?
-            .execute(params![
-                id,
-                cell(1),
-                cell(2),
-                cell(3),
-                cell(4),
-                cell(5),
-                cell(6),
-                cell(7),
-                cell(8)
-            ]),
-        "record" => copy
-            .prepare_cached(
-                "INSERT INTO record (rid, type, version, tx, created_at, updated_at, deleted_at, subject, principal, app, parent,
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+        }
+        "record" => {
+            "INSERT INTO record (rid, type, version, tx, created_at, updated_at, deleted_at, subject, principal, app, parent,
                                      alias, permissions, associations, content)
                  SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15
                   WHERE json_valid(?15)
@@ -637,50 +625,20 @@ fn put(copy: &Connection, table: usize, row: &Row) -> Result<()> {
                         app = excluded.app, parent = excluded.parent, alias = excluded.alias,
                         permissions = excluded.permissions, associations = excluded.associations,
                         content = excluded.content
-                  WHERE excluded.version > record.version",
-            )?
-            .execute(params![
-                id,
-                cell(1),
-                cell(2),
-                cell(3),
-                cell(4),
-                cell(5),
-                cell(6),
-                cell(7),
-                cell(8),
-                cell(9),
-                cell(10),
-                cell(11),
-                cell(12),
-                cell(13),
-                cell(14)
-            ]),
-        "change" => copy
-            .prepare_cached(
-                "INSERT OR IGNORE INTO change (seq, tx, rid, version, op, at, actor, via, replaced)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, iif(json_valid(?9), ?9, NULL))",
-            )?
-            .execute(params![
-                id,
-                cell(1),
-                cell(2),
-                cell(3),
-                cell(4),
-                cell(5),
-                cell(6),
-                cell(7),
-                cell(8)
-            ]),
-        "blob" => copy
-            .prepare_cached(
-                "INSERT OR IGNORE INTO blob (id, hash, size, created_at) VALUES (?1, ?2, ?3, ?4)",
-            )?
-            .execute(params![id, cell(1), cell(2), cell(3)]),
-        _ => copy
-            .prepare_cached("INSERT OR IGNORE INTO blob_chunk (id, bytes) VALUES (?1, ?2)")?
-            .execute(params![id, cell(1)]),
+                  WHERE excluded.version > record.version"
+        }
+        "change" => {
+            "INSERT OR IGNORE INTO change (seq, tx, rid, version, op, at, actor, via, replaced)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, iif(json_valid(?9), ?9, NULL))"
+        }
+        "blob" => {
+            "INSERT OR IGNORE INTO blob (id, hash, size, created_at) VALUES (?1, ?2, ?3, ?4)"
+        }
+        _ => {
+            "INSERT OR IGNORE INTO blob_chunk (id, bytes) VALUES (?1, ?2)"
+        }
     };
+    let stored = copy.prepare_cached(sql)?.execute(rusqlite::params_from_iter(values));
     match stored {
         Ok(_) => Ok(()),
         Err(error)

@@ -14,7 +14,6 @@ mod users;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
@@ -185,9 +184,7 @@ where
                 Ok(asked) => run(cx, asked).await,
                 Err(failure) => Err(failure),
             };
-            let mut reply = answer.unwrap_or_else(|failure| failure.into_reply(&request_id));
-            reply.headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-            reply
+            answer.unwrap_or_else(|failure| failure.into_reply(&request_id)).unstored()
         }
     })
 }

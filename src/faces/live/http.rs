@@ -11,7 +11,7 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{AUTHORIZATION, HeaderMap, USER_AGENT};
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
@@ -224,8 +224,7 @@ where
             };
             let mut reply = answer.unwrap_or_else(|failure| failure.into_reply(&request_id));
             reply.rate = taken;
-            reply.headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-            reply
+            reply.unstored()
         }
     })
 }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
+use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
@@ -113,8 +113,7 @@ where
             };
             let mut reply = answer.unwrap_or_else(|failure| failure.into_reply(&request_id));
             reply.rate = taken;
-            reply.headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-            reply
+            reply.unstored()
         }
     })
 }
